@@ -1,0 +1,72 @@
+"""Complete the headers of the embedded weights and write their size and sha256 into the registry.
+
+python scripts/register_weights.py
+
+Run it after putting a file of a training run into src/napari_nudiff/weights/. Running it again
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parents[1] / "src" / "napari_nudiff"
+# Paths of the machine that trained: of no use to anyone else.
+PRIVATE = {"data", "out"}
+
+
+def main() -> None:
+    """Register every embedded checkpoint, or none."""
+    registry = PACKAGE / "checkpoints.toml"
+    text = registry.read_text(encoding="utf-8")
+    changed = {}
+    for name, table in tomllib.loads(text)["checkpoints"].items():
+        if table.get("embedded"):
+            path = PACKAGE / "weights" / table["file"]
+            if not path.is_file():
+                sys.exit(f"{path} does not exist; nothing was changed.")
+            changed[path] = with_card(path.read_bytes(), table)
+            text = registered(text, name, changed[path])
+    for path, content in changed.items():
+        path.write_bytes(content)
+    registry.write_text(text, encoding="utf-8")
+
+
+def with_card(content: bytes, table: dict[str, Any]) -> bytes:
+    """The same weights with licence, training data and their fingerprint in the header.
+
+    A safetensors file is the length of its index (8 bytes), the index (JSON), the tensors.
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    index = json.loads(content[8:start])
+    header = json.loads(index["__metadata__"]["header"])
+    training = header["card"].get("training", {})
+    header["card"] |= {
+        **{key: table[key] for key in ("licence", "training_data", "um_per_px")},
+        "training": {key: value for key, value in training.items() if key not in PRIVATE},
+        "weights_sha256": hashlib.sha256(content[start:]).hexdigest(),
+    }
+    index["__metadata__"]["header"] = json.dumps(header)
+    text = json.dumps(index, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors stay aligned
+    return len(text).to_bytes(8, "little") + text + content[start:]
+
+
+def registered(text: str, name: str, content: bytes) -> str:
+    """The registry with the size and fingerprint of one checkpoint; comments and order stay."""
+    head, body = re.split(rf"(?<=\[checkpoints\.{re.escape(name)}\]\n)", text)
+    values = {"size_bytes": len(content), "sha256": f'"{hashlib.sha256(content).hexdigest()}"'}
+    for key, value in values.items():
+        body = re.sub(rf"^{key} = .*$", f"{key} = {value}", body, count=1, flags=re.MULTILINE)
+    print(f"{name}: {len(content) / 2**20:.2f} MiB, sha256 {values['sha256']}")
+    return head + body
+
+
+if __name__ == "__main__":
+    main()
