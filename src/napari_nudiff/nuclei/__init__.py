@@ -1,0 +1,1 @@
+"""Layouts of nuclei: label arrays, structure maps, generators, metrics. No torch, no Qt."""

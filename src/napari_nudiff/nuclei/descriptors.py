@@ -1,0 +1,48 @@
+"""Numbers that describe a whole image or layout: the models' global conditions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIZE_SCALE_PX = 32.0
+"""The structure model is told the side of the mean nucleus as a fraction of this length."""
+
+
+def stain_style(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Stain style of an image: the mean, then the deviation of each colour channel.
+
+    Parameters
+    ----------
+    image : ndarray, (H, W, 3), uint8
+
+    Returns
+    -------
+    ndarray, (6,), float32
+        On the scale of -1..1.
+    """
+    pixels = image.reshape(-1, 3).astype(np.float32) / 127.5 - 1
+    return np.concatenate([pixels.mean(axis=0), pixels.std(axis=0)])
+
+
+def layout_globals(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Density and size of a layout's nuclei, as the structure model is told them.
+
+    Parameters
+    ----------
+    labels : ndarray, (H, W), integer
+
+    Returns
+    -------
+    ndarray, (2,), float32
+        Foreground fraction, and the root of the mean area over `SIZE_SCALE_PX`; 0, 0 if empty.
+    """
+    areas = np.unique(labels[labels > 0], return_counts=True)[1]
+    if not len(areas):
+        return np.zeros(2, dtype=np.float32)
+    return density_globals(areas.sum() / labels.size, areas.mean())
+
+
+def density_globals(density: float, mean_area_px: float) -> NDArray[np.float32]:
+    """The same two numbers from a foreground fraction and a mean nucleus area (pixels)."""
+    return np.array([density, np.sqrt(mean_area_px) / SIZE_SCALE_PX], dtype=np.float32)
