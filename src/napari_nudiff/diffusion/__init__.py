@@ -1,0 +1,1 @@
+"""Diffusion: the network, noise levels, samplers and weights. torch only."""

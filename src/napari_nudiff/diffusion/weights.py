@@ -1,0 +1,245 @@
+"""Weights as safetensors with their configuration in the header, and the authors' ``.pt`` files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from napari_nudiff.diffusion.denoiser import EpsDenoiser, NetworkDenoiser, VDenoiser
+from napari_nudiff.diffusion.unet import UNet, UNetConfig
+from napari_nudiff.errors import CheckpointError
+
+FORMAT = "nudiff-1"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint says of itself.
+
+    Attributes
+    ----------
+    role : str
+        "structure" or "image".
+    network : UNetConfig
+    parametrisation : str
+        "v" (compact) or "eps" (the authors').
+    card : dict
+        Licence, training data, training configuration, um per px and whatever else belongs to
+        the model card; plain values.
+    """
+
+    role: str
+    network: UNetConfig
+    parametrisation: str = "v"
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to denoise, with what its checkpoint says of it."""
+
+    header: Header
+    unet: UNet
+
+    def move_to(self, device: torch.device) -> None:
+        """Move the network to a device, in the memory layout that convolutions are fastest in."""
+        self.unet.to(device)
+        self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def denoiser(self, autocast: torch.dtype | None = None) -> NetworkDenoiser:
+        """Wrap the network in the denoiser of its parametrisation."""
+        kind = EpsDenoiser if self.header.parametrisation == "eps" else VDenoiser
+        return kind(self.unet, autocast)
+
+
+def write_weights(path: Path, unet: UNet, header: Header, dtype: torch.dtype) -> None:
+    """Write a network as safetensors in ``dtype``, its header included."""
+    tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in unet.state_dict().items()}
+    save_file(tensors, path, metadata={"format": FORMAT, "header": json.dumps(asdict(header))})
+
+
+def read_header(path: Path) -> Header:
+    """Read what a checkpoint says of itself, without its weights.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, is no safetensors file, or is not one of ours.
+    """
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is a safetensors file but no nudiff checkpoint (its header says "
+            f"{metadata.get('format')!r}, not {FORMAT!r})."
+        )
+    values = json.loads(metadata["header"])
+    network: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in values["network"].items()
+    }
+    return Header(**{**values, "network": UNetConfig(**network)})
+
+
+def load_weights(path: Path) -> Model:
+    """Load a checkpoint written by `write_weights`, in float32 on the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged, not one of ours, or holds NaN or infinite weights.
+    """
+    header = read_header(path)
+    with _opened(path) as file:
+        tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    return Model(header, _filled(header.network, tensors, path))
+
+
+def load_official(path: Path, *, head_channels: int = 64) -> Model:
+    """Load the authors' checkpoint: structure or image model, raw or EMA.
+
+    Parameters
+    ----------
+    path : Path
+        ``model*.pt`` or ``ema_*.pt``, a plain dictionary of tensors; nothing else is unpickled.
+    head_channels : int
+        Width of an attention head; the file does not tell it.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, is no such dictionary, or its shapes fit no network of the authors.
+    """
+    state = _read_official(path)
+    config = _infer_official(state, head_channels, path)
+    renamed = {_official_name(key): value.float() for key, value in state.items()}
+    role = "image" if config.cond_channels else "structure"
+    return Model(Header(role, config, "eps"), _filled(config, renamed, path))
+
+
+def _opened(path: Path) -> Any:
+    if not Path(path).is_file():
+        raise CheckpointError(f"The checkpoint {path} does not exist.")
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as safetensors ({error}); it may be damaged or cut short. "
+            "Fetch or copy it again."
+        ) from error
+
+
+def _filled(config: UNetConfig, tensors: Mapping[str, Tensor], path: Path) -> UNet:
+    bad = [key for key, value in tensors.items() if not bool(value.isfinite().all())]
+    if bad:
+        raise CheckpointError(
+            f"{path} holds NaN or infinite weights ({bad[0]} and {len(bad) - 1} more); images "
+            "made with it would be blank. It was not loaded; use another checkpoint."
+        )
+    with torch.device("meta"):
+        unet = UNet(config)
+    try:
+        unet.load_state_dict(dict(tensors), strict=True, assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit its network: {str(error)[:300]}") from error
+    return unet.eval().requires_grad_(False)
+
+
+def _read_official(path: Path) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise CheckpointError(f"The checkpoint {path} does not exist.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types for damaged or unsafe files
+        raise CheckpointError(
+            f"{path} is no checkpoint that can be loaded safely: {str(error).splitlines()[0]}"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(f"{path} holds no plain dictionary of tensors.")
+    return state
+
+
+def _infer_official(state: Mapping[str, Tensor], head_channels: int, path: Path) -> UNetConfig:
+    """Read the configuration off the names and shapes; the heads' width is not among them."""
+    try:
+        base, in_channels = state["input_blocks.0.0.weight"].shape[:2]
+        widths, per_level = _official_widths(state)
+        out_channels = len(state["out.2.bias"])
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is no Nudiff U-Net of the authors: {error}.") from error
+    attended = [i for i in range(len(widths)) if f"input_blocks.{i + 1}.1.qkv.weight" in state]
+    shared = state.get("middle_block.0.in_norm.mlp_shared.0.weight")
+    return UNetConfig(
+        in_channels=in_channels,
+        out_channels=out_channels,
+        base_channels=base,
+        multipliers=tuple(width // base for width in widths[:: per_level + 1]),
+        blocks_per_level=per_level,
+        attention_levels=tuple(sorted({i // (per_level + 1) for i in attended})),
+        head_channels=head_channels,
+        norm_groups=32,
+        cond_channels=0 if shared is None else shared.shape[1],
+        spade="own",
+        spade_hidden=128 if shared is None else shared.shape[0],
+        null_token=False,
+        stem=1,
+        resample_blocks=True,
+    )
+
+
+def _official_widths(state: Mapping[str, Tensor]) -> tuple[list[int], int]:
+    """Width of every encoder block after the first convolution, and residual blocks per level.
+
+    With L levels of b blocks the encoder has L b blocks and L - 1 that halve the resolution, and
+    the decoder L (b + 1); the decoder's L - 1 doubling blocks, which come last in their group,
+    tell L.
+    """
+    encoder = _block_numbers(state, r"input_blocks\.(\d+)\.0\.emb_layers\.1\.bias")
+    decoder = _block_numbers(state, r"output_blocks\.(\d+)\.0\.emb_layers\.1\.bias")
+    doubling = _block_numbers(state, r"output_blocks\.(\d+)\.[12]\.emb_layers\.1\.bias")
+    levels = len(doubling) + 1
+    if len(decoder) % levels or len(encoder) != len(decoder) - 1:
+        raise ValueError(
+            f"{len(encoder)} encoder and {len(decoder)} decoder blocks fit no {levels} levels"
+        )
+    widths = [len(state[f"input_blocks.{i}.0.emb_layers.1.bias"]) // 2 for i in sorted(encoder)]
+    return widths, len(decoder) // levels - 1
+
+
+def _block_numbers(state: Mapping[str, Tensor], pattern: str) -> set[int]:
+    matches = (re.fullmatch(pattern, key) for key in state)
+    return {int(match[1]) for match in matches if match}
+
+
+_OFFICIAL_NAMES = (
+    (r"^input_blocks\.", "encoder."),
+    (r"^middle_block\.", "middle."),
+    (r"^output_blocks\.", "decoder."),
+    (r"^out\.0\.", "out_norm."),
+    (r"^out\.2\.", "out_conv."),
+    (r"in_layers\.0\.", "norm1."),
+    (r"in_layers\.[12]\.", "conv1."),
+    (r"emb_layers\.1\.", "embed."),
+    (r"out_layers\.0\.", "norm2."),
+    (r"out_layers\.[23]\.", "conv2."),
+    (r"skip_connection\.", "skip."),
+    (r"in_norm\.", "norm1."),
+    (r"out_norm\.(?=mlp)", "norm2."),
+    (r"mlp_shared\.0\.", "shared."),
+    (r"mlp_(gamma|beta)\.", r"\1."),
+)
+
+
+def _official_name(key: str) -> str:
+    """Our name of a tensor of the authors' network."""
+    for pattern, name in _OFFICIAL_NAMES:
+        key = re.sub(pattern, name, key)
+    return key
