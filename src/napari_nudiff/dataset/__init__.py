@@ -1,0 +1,1 @@
+"""Images, layouts and training sets as files. No torch."""

@@ -1,0 +1,117 @@
+"""Read and write images and layouts; files appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_nudiff.errors import DatasetError, LayoutError
+from napari_nudiff.nuclei.structure import validate_layout
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that replaces it when the block succeeds.
+
+    Raises
+    ------
+    DatasetError
+        The folder cannot be written to, or the disk is full; ``path`` is then as it was.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise DatasetError(f"Cannot write {path}: {error}. Nothing was changed.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Read an RGB image, (H, W, 3) uint8; an alpha channel is dropped.
+
+    Raises
+    ------
+    DatasetError
+        The file cannot be read or is no 8-bit RGB image.
+    """
+    image = _read(Path(path))
+    if image.ndim == 3 and image.shape[2] == 4:
+        image = image[..., :3]
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise DatasetError(
+            f"{path} is {image.dtype} of shape {image.shape}; an 8-bit RGB image (H, W, 3) is "
+            "needed. Convert it and try again."
+        )
+    return np.ascontiguousarray(image)
+
+
+def read_layout(path: Path) -> NDArray[np.integer]:
+    """Read instance labels, (H, W) integers, 0 = background.
+
+    Raises
+    ------
+    DatasetError
+        The file cannot be read.
+    LayoutError
+        It holds something else than instance labels.
+    """
+    labels = _read(Path(path))
+    try:
+        return validate_layout(labels)
+    except LayoutError as error:
+        raise LayoutError(f"{path}: {error}") from error
+
+
+def write_rgb(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write an RGB image (H, W, 3) as PNG."""
+    with atomic_path(path) as temporary:
+        iio.imwrite(temporary, image, extension=".png")
+
+
+def write_layout(path: Path, labels: NDArray[np.integer]) -> None:
+    """Write instance labels (H, W) as TIFF: uint16, or uint32 where the ids need it."""
+    dtype = np.uint16 if labels.max(initial=0) <= np.iinfo(np.uint16).max else np.uint32
+    with atomic_path(path) as temporary:
+        tifffile.imwrite(temporary, labels.astype(dtype), compression="zlib")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _read(path: Path) -> NDArray[np.generic]:
+    if not path.is_file():
+        raise DatasetError(f"{path} does not exist or is no file. Check the path.")
+    try:
+        if path.suffix.lower() in {".tif", ".tiff"}:
+            return np.asarray(tifffile.imread(path))
+        if path.suffix.lower() == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        return np.asarray(iio.imread(path))
+    except Exception as error:  # the readers raise many types for damaged files
+        raise DatasetError(f"Cannot read {path} as an image: {error}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
