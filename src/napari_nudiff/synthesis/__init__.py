@@ -1,0 +1,1 @@
+"""From layouts to images: requests, the rendering pipeline and tiling."""

@@ -1,0 +1,318 @@
+"""The two stages of Nudiff as generators of progress: sample a layout, render an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_nudiff import __version__
+from napari_nudiff.checkpoints import find_checkpoint, load_model
+from napari_nudiff.dataset.sample import SCHEMA, Sample, layout_sha256, pack_layout, unpack_layout
+from napari_nudiff.diffusion.denoiser import (
+    UNCONDITIONAL,
+    Conditioning,
+    Guided,
+    NetworkDenoiser,
+    from_signed,
+)
+from napari_nudiff.diffusion.samplers import SAMPLERS
+from napari_nudiff.diffusion.weights import Model
+from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
+from napari_nudiff.nuclei.descriptors import density_globals
+from napari_nudiff.nuclei.instances import decode_instances, decode_official
+from napari_nudiff.nuclei.structure import encode_structure, validate_layout
+from napari_nudiff.synthesis.canvas import CanvasNoise
+from napari_nudiff.synthesis.device import resolve_device, resolve_precision
+from napari_nudiff.synthesis.request import (
+    MIN_SIDE_PX,
+    LayoutRequest,
+    RenderRequest,
+    SynthesisRequest,
+)
+from napari_nudiff.synthesis.tiling import TiledDenoiser, Window, windows_over
+
+Request = TypeVar("Request", bound=SynthesisRequest)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a running request tells.
+
+    Attributes
+    ----------
+    stage : str
+        "load", "sample" or "render".
+    step, steps : int
+        Steps done, of how many.
+    preview : ndarray, (H, W, 3), uint8, or None
+        The forming result.
+    """
+
+    stage: str
+    step: int
+    steps: int
+    preview: NDArray[np.uint8] | None = None
+
+
+Job = Generator[Progress, None, Sample]
+
+
+def completed(job: Job, on_progress: Callable[[Progress], None] | None = None) -> Sample:
+    """Run a job to its end and return what it made.
+
+    Parameters
+    ----------
+    job : generator
+        What `sample_layout` or `render` returned.
+    on_progress : callable, optional
+        Called with each `Progress`.
+    """
+    while True:
+        try:
+            progress = next(job)
+        except StopIteration as stop:
+            sample: Sample = stop.value
+            return sample
+        if on_progress is not None:
+            on_progress(progress)
+
+
+def sample_layout(request: LayoutRequest) -> Job:
+    """Sample a layout of nuclei with a structure model.
+
+    Parameters
+    ----------
+    request : LayoutRequest
+
+    Yields
+    ------
+    Progress
+        After each step.
+
+    Returns
+    -------
+    Sample
+        Without an image.
+
+    Raises
+    ------
+    RequestError, CheckpointError
+    """
+    yield Progress("load", 0, request.steps)
+    model, request = _prepared(request, "structure")
+    canvas = _Canvas(model, request, request.height_px, request.width_px)
+    globals_ = _density(request, model)
+    noisy = canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_))
+    for step, x0 in noisy:
+        last = x0
+        yield Progress("sample", step + 1, request.steps, _structure_preview(x0))
+    structure = from_signed(last[None])[0].numpy()
+    decode = decode_official if model.header.parametrisation == "eps" else decode_instances
+    labels = decode(structure)
+    return Sample(labels, None, _provenance("layout", request, labels))
+
+
+def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
+    """Render an H&E image that fits a layout of nuclei.
+
+    Parameters
+    ----------
+    labels : ndarray, (H, W), integer
+        Instance labels, 0 = background; each side at least 64 px.
+    request : RenderRequest
+
+    Yields
+    ------
+    Progress
+        After each step.
+
+    Returns
+    -------
+    Sample
+        The image, the labels, and a provenance from which `request_of` makes both again.
+
+    Raises
+    ------
+    LayoutError, RequestError, CheckpointError
+    """
+    labels = _checked_layout(labels)
+    yield Progress("load", 0, request.steps)
+    model, request = _prepared(request, "image")
+    canvas = _Canvas(model, request, *labels.shape)
+    structure = canvas.padded(torch.from_numpy(encode_structure(labels))[None])
+    guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
+    condition = _render_conditioning(canvas.denoiser, structure, request, _style(request, model))
+    for step, x0 in canvas.sample(guided, condition):
+        image = to_uint8(x0)
+        yield Progress("render", step + 1, request.steps, image)
+    return Sample(labels, image, _provenance("render", request, labels))
+
+
+def request_of(provenance: dict[str, Any]) -> Job:
+    """The job that makes a stored sample again.
+
+    Parameters
+    ----------
+    provenance : dict
+        As stored beside a sample, by `Sample.provenance`.
+
+    Raises
+    ------
+    RequestError
+        It was written by a newer version, or is of an unknown kind.
+    """
+    if provenance.get("schema") != SCHEMA:
+        raise RequestError(
+            f"The request has schema {provenance.get('schema')!r}; this version reads {SCHEMA}. "
+            "Update napari-nudiff."
+        )
+    if provenance.get("kind") == "layout":
+        return sample_layout(LayoutRequest.from_dict(provenance["request"]))
+    if provenance.get("kind") == "render":
+        request = RenderRequest.from_dict(provenance["request"])
+        return render(unpack_layout(provenance.get("layout", {})), request)
+    raise RequestError(f"The request is of the unknown kind {provenance.get('kind')!r}.")
+
+
+def to_uint8(image: Tensor) -> NDArray[np.uint8]:
+    """The core's image (3, H, W) on -1..1 as the world's (H, W, 3) uint8."""
+    scaled = ((image.float() + 1) * 127.5).round().clamp(0, 255)
+    return scaled.to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+class _Canvas:
+    """A padded canvas on a device, and the sampler's run over it."""
+
+    def __init__(self, model: Model, request: SynthesisRequest, height: int, width: int) -> None:
+        self.request = request
+        self.size = height, width
+        self.multiple = model.header.network.multiple_px
+        self.device = torch.device(request.device)
+        autocast = torch.bfloat16 if request.precision == "bf16" else None
+        model.move_to(self.device)
+        self.denoiser = model.denoiser(autocast)
+        self.channels = model.header.network.in_channels
+        self.full = self._rounded_up(height), self._rounded_up(width)
+
+    def _rounded_up(self, side: int) -> int:
+        return -(-side // self.multiple) * self.multiple
+
+    def padded(self, canvas: Tensor) -> Tensor:
+        """Continue the edges of (1, C, H, W) to the multiple that the network needs."""
+        down, right = (full - side for full, side in zip(self.full, self.size, strict=True))
+        return F.pad(canvas, (0, right, 0, down), mode="replicate").to(self.device)
+
+    @torch.inference_mode()
+    def sample(
+        self, denoiser: Any, condition: Callable[[Window], Conditioning]
+    ) -> Generator[tuple[int, Tensor], None, None]:
+        """Yield each step's index and estimate of the clean canvas, (C, H, W) on the CPU."""
+        noise = CanvasNoise(self.request.seed, *self.full, self.channels)
+        sigmas = self.denoiser.sigmas(self.request.steps)
+        x = noise.initial().to(self.device, memory_format=torch.channels_last) * float(sigmas[0])
+        tiled = TiledDenoiser(denoiser, windows_over(*self.full, self.multiple), condition)
+        sampler = SAMPLERS[self.request.sampler]
+        height, width = self.size
+        steps = sampler(tiled, x, sigmas, UNCONDITIONAL, lambda i: noise.at_step(i).to(self.device))
+        for step in steps:
+            yield step.index, step.x0[0, :, :height, :width].float().cpu()
+
+
+def _render_conditioning(
+    denoiser: NetworkDenoiser, structure: Tensor, request: RenderRequest, style: Tensor | None
+) -> Callable[[Window], Conditioning]:
+    """Conditioning of a window: everything that depends on neither the noise nor the step."""
+
+    def condition(window: Window) -> Conditioning:
+        part = window.of(structure).contiguous(memory_format=torch.channels_last)
+        null = None if request.guidance == 1 else denoiser.modulation(None, part)
+        return Conditioning(denoiser.modulation(part), null, style)
+
+    return condition
+
+
+def _prepared(request: Request, role: str) -> tuple[Model, Request]:
+    """The model of a request, and the request with everything that was left open decided."""
+    checkpoint = find_checkpoint(request.checkpoint)
+    if request.checkpoint_sha256 not in {"", checkpoint.sha256}:
+        raise CheckpointError(
+            f"The request was made with another version of {request.checkpoint} (sha256 "
+            f"{request.checkpoint_sha256[:12]}..., here {checkpoint.sha256[:12]}...); its result "
+            "cannot be made again with this one."
+        )
+    if checkpoint.role != role:
+        raise CheckpointError(
+            f"{request.checkpoint} is a {checkpoint.role} model; a {role} model is needed here."
+        )
+    device = resolve_device(request.device)
+    model = load_model(request.checkpoint)
+    decided = replace(
+        request,
+        checkpoint_sha256=checkpoint.sha256,
+        device=str(device),
+        precision=resolve_precision(request.precision, device),
+    )
+    return model, decided
+
+
+def _checked_layout(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+    labels = validate_layout(labels)
+    if min(labels.shape) < MIN_SIDE_PX:
+        raise LayoutError(
+            f"The layout is {labels.shape[0]} x {labels.shape[1]} px; each side must be at least "
+            f"{MIN_SIDE_PX} px. Pad it or make a larger one."
+        )
+    if labels.max(initial=0) > np.iinfo(np.int32).max:
+        raise LayoutError("The layout has ids above 2147483647. Relabel it from 1.")
+    return labels.astype(np.int32)
+
+
+def _style(request: RenderRequest, model: Model) -> Tensor | None:
+    if request.style is None:
+        return None
+    if model.header.network.global_channels != len(request.style):
+        raise RequestError(f"{request.checkpoint} takes no stain style. Leave the style out.")
+    return torch.tensor([request.style], device=request.device)
+
+
+def _density(request: LayoutRequest, model: Model) -> Tensor | None:
+    if request.density is None or request.mean_area_px is None:
+        return None
+    if model.header.network.global_channels != 2:
+        raise RequestError(f"{request.checkpoint} takes no density. Leave density and size out.")
+    values = density_globals(request.density, request.mean_area_px)
+    return torch.from_numpy(values)[None].to(request.device)
+
+
+def _structure_preview(structure: Tensor) -> NDArray[np.uint8]:
+    return to_uint8(structure[:1].expand(3, -1, -1))
+
+
+def _provenance(kind: str, request: SynthesisRequest, labels: NDArray[np.int32]) -> dict[str, Any]:
+    """Everything needed to make a sample again, and what it is; JSON values."""
+    checkpoint = find_checkpoint(request.checkpoint)
+    values: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": kind,
+        "synthetic": True,
+        "digital_source_type": "trainedAlgorithmicMedia",
+        "request": request.to_dict(),
+        "layout_sha256": layout_sha256(labels),
+        "um_per_px": checkpoint.um_per_px,
+        "checkpoint": {
+            "name": checkpoint.name,
+            "licence": checkpoint.licence,
+            "training_data": checkpoint.training_data,
+        },
+        "software": {"napari-nudiff": __version__, "torch": torch.__version__},
+    }
+    if kind == "render":
+        values["layout"] = pack_layout(labels)
+    return values

@@ -1,0 +1,153 @@
+"""Requests: everything that determines a result, frozen and stored beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from napari_nudiff.diffusion.samplers import SAMPLERS
+from napari_nudiff.errors import RequestError
+
+MIN_SIDE_PX = 64
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class SynthesisRequest:
+    """What layouts and renders have in common."""
+
+    # Name of the checkpoint, and the fingerprint that it must have ("" = whatever it has).
+    checkpoint: str
+    checkpoint_sha256: str = ""
+    sampler: str = "dpmpp_2m"
+    steps: int = 20
+    seed: int = 0
+    # "bf16" or "fp32" arithmetic, or "auto" = what this machine is fast at; resolved before a run.
+    precision: str = "auto"
+    # "auto", "cpu", "cuda", "cuda:1", "mps"; resolved before a run.
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            _refuse("sampler", self.sampler, f"one of {', '.join(SAMPLERS)}")
+        if not 1 <= self.steps <= 1000:
+            _refuse("steps", self.steps, "1 to 1000")
+        if not 0 <= self.seed <= MAX_SEED:
+            _refuse("seed", self.seed, f"0 to {MAX_SEED}")
+        if self.precision not in {"auto", "bf16", "fp32"}:
+            _refuse("precision", self.precision, "auto, bf16 or fp32")
+        if not self.device:
+            _refuse("device", self.device, "auto, cpu, cuda or mps")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, as `from_dict` reads them."""
+        values = asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build a request from plain values.
+
+        Raises
+        ------
+        RequestError
+            A name is unknown, or a value is out of range or of the wrong type.
+        """
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise RequestError(f"Unknown setting in the request: {', '.join(unknown)}.")
+        try:
+            frozen: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+            }
+            return cls(**frozen)
+        except TypeError as error:
+            raise RequestError(f"A value of the request has the wrong type: {error}") from error
+
+
+@dataclass(frozen=True)
+class LayoutRequest(SynthesisRequest):
+    """A layout of nuclei to sample with the structure model."""
+
+    checkpoint: str = "tnbc-compact-structure"
+    height_px: int = 256
+    width_px: int = 256
+    # Foreground fraction and mean area of the nuclei to ask for; None = as it comes.
+    density: float | None = None
+    mean_area_px: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("height_px", "width_px"):
+            if not MIN_SIDE_PX <= getattr(self, name) <= 8192:
+                _refuse(name, getattr(self, name), f"{MIN_SIDE_PX} to 8192")
+        if (self.density is None) != (self.mean_area_px is None):
+            raise RequestError("density and mean_area_px go together: give both or neither.")
+        if self.density is not None and not 0 <= self.density <= 0.9:
+            _refuse("density", self.density, "a fraction of the area, 0 to 0.9")
+        if self.mean_area_px is not None and not 0 <= self.mean_area_px <= 10_000:
+            _refuse("mean_area_px", self.mean_area_px, "0 to 10000 px")
+
+
+@dataclass(frozen=True)
+class RenderRequest(SynthesisRequest):
+    """An image to render from a layout; the layout itself is stored beside the request."""
+
+    checkpoint: str = "tnbc-compact-image"
+    # Classifier-free guidance u + s (c - u); 1 = off.
+    guidance: float = 1.5
+    # Noise levels between which guidance acts.
+    guidance_interval: tuple[float, float] = (0.0, math.inf)
+    # Stain style: mean and deviation of R, G, B on the scale -1..1; None = as it comes.
+    style: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not math.isfinite(self.guidance) or not 0 <= self.guidance <= 20:
+            _refuse("guidance", self.guidance, "0 to 20")
+        low, high = self.guidance_interval
+        if not 0 <= low <= high:
+            _refuse("guidance_interval", self.guidance_interval, "0 <= low <= high")
+        style = self.style or (0.0,) * 6
+        if len(style) != 6 or not all(map(math.isfinite, style)):
+            _refuse("style", self.style, "six finite numbers")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; an unlimited guidance interval ends in None."""
+        values = super().to_dict()
+        low, high = self.guidance_interval
+        values["guidance_interval"] = [low, None if math.isinf(high) else high]
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build a request from plain values; see `SynthesisRequest.from_dict`."""
+        values = dict(values)
+        if "guidance_interval" in values:
+            low, high = values["guidance_interval"]
+            values["guidance_interval"] = [low, math.inf if high is None else high]
+        return super().from_dict(values)
+
+
+def load_provenance(path: Path) -> dict[str, Any]:
+    """Read a provenance JSON written beside a sample.
+
+    Raises
+    ------
+    RequestError
+        The file cannot be read or holds no request.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"Cannot read the request {path}: {error}") from error
+    if not isinstance(values, dict) or "request" not in values:
+        raise RequestError(f"{path} holds no nudiff request (there is no 'request' in it).")
+    return values
+
+
+def _refuse(name: str, value: object, expected: str) -> None:
+    raise RequestError(f"{name} is {value!r}; expected {expected}.")

@@ -1,0 +1,1 @@
+"""Training of the structure and image models. Headless."""

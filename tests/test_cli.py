@@ -1,0 +1,186 @@
+"""The command line as a user meets it: real processes for the exit status, calls for the rest."""
+
+import json
+import subprocess
+import sys
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+
+from napari_nudiff.cli import main
+from napari_nudiff.dataset.images import write_layout, write_rgb
+
+
+def run(*args: object) -> int:
+    return main([str(arg) for arg in args])
+
+
+@pytest.fixture
+def layout_file(tmp_path, layout):
+    path = tmp_path / "biopsy.tif"
+    write_layout(path, layout)
+    return path
+
+
+@pytest.fixture
+def options(tmp_path, tiny_checkpoint):
+    checkpoint = tiny_checkpoint("image")
+    return ("--out", tmp_path / "out", "--checkpoint", checkpoint, "--steps", 2, "--quiet")
+
+
+def test_render_writes_the_pair_and_its_request(tmp_path, layout, layout_file, options) -> None:
+    assert run("render", layout_file, "--seed", 4, *options) == 0
+    out = tmp_path / "out"
+    assert sorted(p.name for p in out.iterdir()) == [
+        "biopsy.json",
+        "biopsy.png",
+        "biopsy_labels.tif",
+    ]
+    assert iio.imread(out / "biopsy.png").shape == (72, 100, 3)
+    labels = tifffile.imread(out / "biopsy_labels.tif")
+    assert labels.dtype == np.uint16
+    assert np.array_equal(labels, layout)
+    assert json.loads((out / "biopsy.json").read_text())["request"]["seed"] == 4
+
+
+def test_the_same_seed_gives_the_same_bytes_in_every_file(tmp_path, layout_file, options) -> None:
+    for name in ("a", "b"):
+        assert run("render", layout_file, *options, "--out", tmp_path / name) == 0
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_the_json_alone_renders_again(tmp_path, layout_file, options) -> None:
+    assert run("render", layout_file, *options) == 0
+    layout_file.unlink()
+    stored, again = tmp_path / "out" / "biopsy.json", tmp_path / "again"
+    assert run("render", "--request", stored, "--out", again, "--quiet") == 0
+    for name in ("biopsy.png", "biopsy_labels.tif", "biopsy.json"):
+        assert (again / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_the_style_of_a_reference_image_is_stored(tmp_path, layout_file, options) -> None:
+    reference = tmp_path / "reference.png"
+    write_rgb(reference, np.full((40, 40, 3), (255, 0, 127), np.uint8))
+    assert run("render", layout_file, "--style", reference, *options) == 0
+    request = json.loads((tmp_path / "out" / "biopsy.json").read_text())["request"]
+    np.testing.assert_allclose(request["style"], [1, -1, -0.004, 0, 0, 0], atol=1e-3)
+
+
+def test_sample_writes_numbered_layouts_that_differ(tmp_path, tiny_checkpoint) -> None:
+    args = ("sample", "--count", 2, "--size", 64, 80, "--seed", 3, "--steps", 2, "--quiet")
+    args += ("--checkpoint", tiny_checkpoint("structure"), "--out", tmp_path)
+    assert run(*args) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "layout-0000.json",
+        "layout-0000.tif",
+        "layout-0001.json",
+        "layout-0001.tif",
+    ]
+    assert tifffile.imread(tmp_path / "layout-0001.tif").shape == (64, 80)
+    seeds = [json.loads(p.read_text())["request"]["seed"] for p in sorted(tmp_path.glob("*.json"))]
+    assert seeds[0] == 3
+    assert seeds[1] != 3
+
+
+def bad_layout(tmp_path, name):
+    path = tmp_path / f"{name}.tif"
+    arrays = {
+        "rgb": np.zeros((80, 80, 3), np.uint8),
+        "float": np.zeros((80, 80), np.float32),
+        "negative": np.full((80, 80), -1, np.int16),
+        "stack": np.zeros((5, 80, 80), np.uint16),
+        "small": np.zeros((63, 80), np.uint16),
+    }
+    if name == "text":
+        path.write_text("no image")
+    elif name != "missing":
+        tifffile.imwrite(path, arrays[name])
+    return path
+
+
+@pytest.mark.parametrize("name", ["missing", "text", "rgb", "float", "negative", "stack", "small"])
+def test_bad_layouts_end_with_one_clear_line(tmp_path, options, capsys, name) -> None:
+    path = bad_layout(tmp_path, name)
+    assert run("render", path, *options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("nudiff: ")
+    assert error.count("\n") == 1
+    assert not list((tmp_path / "out").glob("**/*"))
+
+
+def test_one_bad_layout_among_good_ones_costs_no_work(tmp_path, layout_file, options) -> None:
+    assert run("render", layout_file, bad_layout(tmp_path, "rgb"), *options) == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        (("--steps", 0), "steps"),
+        (("--seed", -1), "seed"),
+        (("--sampler", "magic"), "magic"),
+        (("--guidance", "nan"), "guidance"),
+        (("--device", "abacus"), "abacus"),
+        (("--checkpoint", "nowhere"), "nowhere"),
+        (("--style", "nowhere.png"), "nowhere.png"),
+    ],
+)
+def test_bad_options_are_named(tmp_path, layout_file, options, capsys, extra, named) -> None:
+    assert run("render", layout_file, *options, *extra) == 2
+    assert named in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("**/*"))
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"request": {}, "schema": 1, "kind": "render"}'])
+def test_bad_requests_end_with_one_clear_line(tmp_path, capsys, content) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    assert run("render", "--request", path, "--out", tmp_path / "out") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_output_folder_that_cannot_be_one(tmp_path, layout_file, options, capsys) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert run("render", layout_file, *options, "--out", blocked) == 2
+    assert "Nothing was changed" in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_ends_with_one_clear_line(
+    tmp_path, layout_file, options, capsys
+) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00not a checkpoint")
+    assert run("render", layout_file, *options, "--checkpoint", damaged) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_process_has_the_exit_status_and_no_traceback(tmp_path) -> None:
+    command = [sys.executable, "-m", "napari_nudiff.cli", "render", "nowhere.tif", "--out", "out"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "nowhere.tif" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_list_names_the_embedded_ones(capsys) -> None:
+    assert run("models", "list") == 0
+    out = capsys.readouterr().out
+    assert "tnbc-compact-image" in out
+    assert "CC BY 4.0" in out
+
+
+def test_models_add_makes_a_file_available_by_name(
+    tmp_path, tiny_checkpoint, layout_file, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("NUDIFF_CACHE", str(tmp_path / "cache"))
+    assert run("models", "add", tiny_checkpoint("image"), "--name", "mine") == 0
+    assert run("models", "verify", "mine") == 0
+    args = ("--checkpoint", "mine", "--steps", 1, "--quiet", "--out", tmp_path / "out")
+    assert run("render", layout_file, *args) == 0
+    assert run("models", "add", tiny_checkpoint("image"), "--name", "mine") == 2
+    assert "mine" in capsys.readouterr().err
