@@ -1,16 +1,24 @@
 """The command line as a user meets it: real processes for the exit status, calls for the rest."""
 
+import hashlib
 import json
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
 
+from napari_nudiff.checkpoints import find_checkpoint, load_model
 from napari_nudiff.cli import main
 from napari_nudiff.dataset.images import write_layout, write_rgb
+
+OFFICIAL = Path(__file__).parent / "data" / "golden" / "structure_unet.pt"
 
 
 def run(*args: object) -> int:
@@ -184,3 +192,80 @@ def test_models_add_makes_a_file_available_by_name(
     assert run("render", layout_file, *args) == 0
     assert run("models", "add", tiny_checkpoint("image"), "--name", "mine") == 2
     assert "mine" in capsys.readouterr().err
+
+
+def test_models_remove_forgets_an_added_file(
+    tmp_path, tiny_checkpoint, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("NUDIFF_CACHE", str(tmp_path / "cache"))
+    assert run("models", "add", tiny_checkpoint("image"), "--name", "mine") == 0
+    assert run("models", "remove", "mine") == 0
+    assert "mine: removed" in capsys.readouterr().out
+    assert run("models", "verify", "mine") == 2
+    assert run("models", "remove", "mine") == 2
+    assert run("models", "remove", "tnbc-compact-image") == 2
+    assert "cannot be removed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "width"), [((), 64), (("--head-channels", 32), 32)])
+def test_models_add_takes_the_width_of_a_head(tmp_path, monkeypatch, option, width) -> None:
+    monkeypatch.setenv("NUDIFF_CACHE", str(tmp_path / "cache"))
+    assert run("models", "add", OFFICIAL, "--name", "authors", *option) == 0
+    assert load_model("authors").header.network.head_channels == width
+
+
+@pytest.mark.parametrize("width", [0, -1])
+def test_a_head_without_width_is_refused(tmp_path, monkeypatch, capsys, width) -> None:
+    monkeypatch.setenv("NUDIFF_CACHE", str(tmp_path / "cache"))
+    assert run("models", "add", OFFICIAL, "--name", "authors", "--head-channels", width) == 2
+    assert "attention head" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+
+
+def test_models_fetch_shows_no_bar_for_an_embedded_model(capsys) -> None:
+    assert run("models", "fetch", "tnbc-compact-image") == 0
+    captured = capsys.readouterr()
+    assert captured.out.strip().endswith("tnbc-compact-image.safetensors")
+    assert captured.err == ""
+
+
+@pytest.fixture
+def registered(tmp_path, tiny_checkpoint, monkeypatch):
+    """Name of a checkpoint that a server on this machine has."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            """Keep standard error for the command."""
+
+    path = Path(tiny_checkpoint("image"))
+    server = HTTPServer(("127.0.0.1", 0), partial(Handler, directory=path.parent))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    (tmp_path / "lab.toml").write_text(f"""
+        [checkpoints.lab-image]
+        role = "image"
+        file = "{path.name}"
+        size_bytes = {path.stat().st_size}
+        sha256 = "{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        licence = "CC0"
+        training_data = "none"
+        um_per_px = 0.25
+    """)
+    monkeypatch.setenv("NUDIFF_REGISTRY", str(tmp_path / "lab.toml"))
+    monkeypatch.setenv("NUDIFF_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("NUDIFF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield "lab-image"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_models_fetch_shows_a_bar_while_it_downloads(registered, capsys, quiet) -> None:
+    assert run("models", "fetch", registered, *(["--quiet"] if quiet else [])) == 0
+    captured = capsys.readouterr()
+    assert Path(captured.out.strip()).stat().st_size == find_checkpoint(registered).size_bytes
+    assert ("100%" in captured.err) is not quiet
+    assert run("models", "fetch", registered) == 0
+    assert capsys.readouterr().err == ""  # it is there already

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -14,33 +10,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_nudiff.errors import DatasetError, LayoutError
+from napari_nudiff.files import atomic_path
 from napari_nudiff.nuclei.structure import validate_layout
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that replaces it when the block succeeds.
-
-    Raises
-    ------
-    DatasetError
-        The folder cannot be written to, or the disk is full; ``path`` is then as it was.
-    """
-    path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise DatasetError(f"Cannot write {path}: {error}. Nothing was changed.") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -109,9 +80,3 @@ def _read(path: Path) -> NDArray[np.generic]:
         return np.asarray(iio.imread(path))
     except Exception as error:  # the readers raise many types for damaged files
         raise DatasetError(f"Cannot read {path} as an image: {error}") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

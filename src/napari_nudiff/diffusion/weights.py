@@ -62,9 +62,19 @@ class Model:
 
 
 def write_weights(path: Path, unet: UNet, header: Header, dtype: torch.dtype) -> None:
-    """Write a network as safetensors in ``dtype``, its header included."""
+    """Write a network as safetensors in ``dtype``, its header included.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in unet.state_dict().items()}
-    save_file(tensors, path, metadata={"format": FORMAT, "header": json.dumps(asdict(header))})
+    metadata = {"format": FORMAT, "header": json.dumps(asdict(header))}
+    try:
+        save_file(tensors, path, metadata=metadata)
+    except SafetensorError as error:  # a full disk, for one
+        raise OSError(str(error)) from error
 
 
 def read_header(path: Path) -> Header:
@@ -73,7 +83,7 @@ def read_header(path: Path) -> Header:
     Raises
     ------
     CheckpointError
-        The file is missing, is no safetensors file, or is not one of ours.
+        The file is missing, is no safetensors file, is not one of ours, or its header is damaged.
     """
     with _opened(path) as file:
         metadata = file.metadata() or {}
@@ -82,11 +92,14 @@ def read_header(path: Path) -> Header:
             f"{path} is a safetensors file but no nudiff checkpoint (its header says "
             f"{metadata.get('format')!r}, not {FORMAT!r})."
         )
-    values = json.loads(metadata["header"])
-    network: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in values["network"].items()
-    }
-    return Header(**{**values, "network": UNetConfig(**network)})
+    try:
+        return _parsed_header(metadata["header"])
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} says that it is a nudiff checkpoint, but its header cannot be used "
+            f"({type(error).__name__}: {error}). It may be damaged or of a newer version; fetch or "
+            "copy it again, or update napari-nudiff."
+        ) from error
 
 
 def load_weights(path: Path) -> Model:
@@ -116,13 +129,34 @@ def load_official(path: Path, *, head_channels: int = 64) -> Model:
     Raises
     ------
     CheckpointError
-        The file is missing, is no such dictionary, or its shapes fit no network of the authors.
+        The file is missing, is no such dictionary, or its shapes fit no network of the authors;
+        or the heads have no width.
     """
+    if head_channels < 1:
+        raise CheckpointError(
+            f"The width of an attention head is {head_channels} channels; expected at least 1 (64 "
+            f"in the published configuration). {path} was not loaded."
+        )
     state = _read_official(path)
     config = _infer_official(state, head_channels, path)
     renamed = {_official_name(key): value.float() for key, value in state.items()}
     role = "image" if config.cond_channels else "structure"
     return Model(Header(role, config, "eps"), _filled(config, renamed, path))
+
+
+def _parsed_header(text: str) -> Header:
+    values = json.loads(text)
+    network: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in values["network"].items()
+    }
+    header = Header(**{**values, "network": UNetConfig(**network)})
+    known = {"role": ("structure", "image"), "parametrisation": ("v", "eps")}
+    for key, expected in known.items():
+        if getattr(header, key) not in expected:
+            raise ValueError(f"{key} is {getattr(header, key)!r}; expected one of {expected}")
+    if not isinstance(header.card, dict):
+        raise TypeError(f"card is {header.card!r}; expected a table")
+    return header
 
 
 def _opened(path: Path) -> Any:
@@ -144,11 +178,11 @@ def _filled(config: UNetConfig, tensors: Mapping[str, Tensor], path: Path) -> UN
             f"{path} holds NaN or infinite weights ({bad[0]} and {len(bad) - 1} more); images "
             "made with it would be blank. It was not loaded; use another checkpoint."
         )
-    with torch.device("meta"):
-        unet = UNet(config)
     try:
+        with torch.device("meta"):
+            unet = UNet(config)
         unet.load_state_dict(dict(tensors), strict=True, assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
         raise CheckpointError(f"{path} does not fit its network: {str(error)[:300]}") from error
     return unet.eval().requires_grad_(False)
 

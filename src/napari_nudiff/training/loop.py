@@ -14,12 +14,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from napari_nudiff.dataset.images import atomic_path, write_rgb
+from napari_nudiff.dataset.images import write_rgb
 from napari_nudiff.diffusion.denoiser import to_signed
 from napari_nudiff.diffusion.schedules import COMPACT_SHIFT, cosine_sigma, sigma_to_abar
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.diffusion.weights import Header, write_weights
 from napari_nudiff.errors import DatasetError, RequestError
+from napari_nudiff.files import atomic_path
 from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.data import Batch, Pair, load_pairs, sample_batch
 from napari_nudiff.training.ema import Ema

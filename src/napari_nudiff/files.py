@@ -1,0 +1,44 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from napari_nudiff.errors import DatasetError, NudiffError
+
+
+@contextmanager
+def atomic_path(path: Path, error_type: type[NudiffError] = DatasetError) -> Iterator[Path]:
+    """A path of the same name that replaces ``path`` when the block succeeds.
+
+    It lies in a temporary folder beside ``path``, and gets the permissions of any new file: some
+    libraries (safetensors) write files that only their owner may read.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made where there is none.
+    error_type : type, optional
+        What to raise where the file cannot be written.
+
+    Raises
+    ------
+    NudiffError
+        Of ``error_type``: the folder cannot be written to, or the disk is full; ``path`` is then
+        as it was.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
+            staged = Path(folder) / path.name
+            staged.touch()
+            usual_mode = staged.stat().st_mode
+            yield staged
+            staged.chmod(usual_mode)
+            staged.replace(path)
+    except OSError as error:
+        raise error_type(f"Cannot write {path}: {error}. Nothing was changed.") from error
