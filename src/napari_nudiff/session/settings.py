@@ -1,0 +1,109 @@
+"""What the user is editing: evented, so that widgets can follow."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from psygnal import SignalGroupDescriptor
+
+from napari_nudiff.checkpoints import default_checkpoint
+
+if TYPE_CHECKING:
+    from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+
+UM_PER_PX = 0.25  # of the layouts made here: what the embedded models were trained at
+MAX_SEED = 999_999  # of those drawn here: short enough to read out
+
+SAMPLERS = {
+    "dpmpp_2m": "DPM-Solver++ (fast, the default)",
+    "dpmpp_2m_sde": "DPM-Solver++ with noise",
+    "heun": "Heun (two evaluations a step)",
+    "ddim": "DDIM",
+    "ddpm": "DDPM (the paper's; wants 100 steps or more)",
+}
+"""The samplers and what to call them; their code is only imported by a job."""
+
+DEVICES = {
+    "auto": "the fastest there is",
+    "cpu": "processor (CPU)",
+    "cuda": "NVIDIA graphics card (CUDA)",
+    "mps": "Apple graphics (MPS)",
+}
+
+
+def draw_seed() -> int:
+    """A random seed, 0 to `MAX_SEED`."""
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+@dataclass
+class LayoutSettings:
+    """The next layout, empty or sampled."""
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    checkpoint: str = ""  # "" = the embedded one
+    height_px: int = 256
+    width_px: int = 256
+    # Foreground fraction, and mean area of a nucleus.
+    density: float = 0.25
+    mean_area_px: float = 360.0
+    steps: int = 20
+    # Of the sample made last.
+    seed: int = 0
+
+    def values(self) -> dict[str, Any]:
+        """The fields of a `LayoutRequest`, but for the device."""
+        return {
+            "checkpoint": self.checkpoint or default_checkpoint("structure").name,
+            "height_px": self.height_px,
+            "width_px": self.width_px,
+            "density": self.density,
+            "mean_area_px": self.mean_area_px,
+            "steps": self.steps,
+            "seed": self.seed,
+        }
+
+
+@dataclass
+class RenderSettings:
+    """The next render."""
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    checkpoint: str = ""  # "" = the embedded one
+    seed: int = 0
+    # Draw a seed before each render.
+    new_seed: bool = False
+    steps: int = 20
+    # Classifier-free guidance; 1 = off.
+    guidance: float = 1.5
+    sampler: str = "dpmpp_2m"
+    device: str = "auto"
+
+    def values(self) -> dict[str, Any]:
+        """The fields of a `RenderRequest`, but for the stain style."""
+        return {
+            "checkpoint": self.checkpoint or default_checkpoint("image").name,
+            "seed": self.seed,
+            "steps": self.steps,
+            "guidance": round(self.guidance, 3),
+            "sampler": self.sampler,
+            "device": self.device,
+        }
+
+
+def layout_request(values: dict[str, Any]) -> LayoutRequest:
+    """Freeze values into a request; imports torch, so only jobs call it."""
+    from napari_nudiff.synthesis.request import LayoutRequest
+
+    return LayoutRequest(**values)
+
+
+def render_request(values: dict[str, Any]) -> RenderRequest:
+    """Freeze values into a request; imports torch, so only jobs call it."""
+    from napari_nudiff.synthesis.request import RenderRequest
+
+    return RenderRequest(**values)

@@ -1,0 +1,1 @@
+"""The parts of the docks; they know the session and the widgets, not each other."""

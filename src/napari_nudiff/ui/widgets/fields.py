@@ -1,0 +1,66 @@
+"""Rows of labelled controls that fit a narrow dock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
+from superqt import QLabeledDoubleSlider
+
+LABEL_WIDTH_PX = 74
+
+
+class Fields(QGridLayout):
+    """A grid of labels and controls; a label explains what its control does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setContentsMargins(0, 0, 0, 0)
+        self.setHorizontalSpacing(8)
+        self.setVerticalSpacing(6)
+        self.setColumnMinimumWidth(0, LABEL_WIDTH_PX)
+        self.setColumnStretch(1, 1)
+
+    def add(self, text: str, control: QWidget, tooltip: str = "") -> None:
+        """Add a row."""
+        row = self.rowCount()
+        label = QLabel(text)
+        label.setBuddy(control)
+        label.setToolTip(tooltip)
+        if tooltip:
+            control.setToolTip(tooltip)
+        self.addWidget(label, row, 0, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.addWidget(control, row, 1)
+
+    def add_below(self, widget: QWidget) -> None:
+        """Add a widget in the column of the controls."""
+        self.addWidget(widget, self.rowCount(), 1)
+
+
+def shrinkable(combo: QComboBox) -> QComboBox:
+    """Let a combo box be narrower than its longest item."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(6)
+    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return combo
+
+
+def choice(items: Mapping[Any, str]) -> QComboBox:
+    """A combo box of values and what to call them."""
+    combo = shrinkable(QComboBox())
+    for value, text in items.items():
+        combo.addItem(text, value)
+    return combo
+
+
+def slider(
+    low: float, high: float, step: float, decimals: int, unit: str = ""
+) -> QLabeledDoubleSlider:
+    """A slider with its number beside it; a click takes it to that place's nearest step."""
+    made = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+    made.setRange(low, high)
+    made.setSingleStep(step)
+    made.setDecimals(decimals)
+    return made
