@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from napari_nudiff.checkpoints import load_model
-from napari_nudiff.sample_data import tnbc_layout
 
+from napari_nudiff.checkpoints import load_model
 from napari_nudiff.diffusion.denoiser import Conditioning, Guided, NetworkDenoiser
 from napari_nudiff.diffusion.samplers import sample_dpmpp_2m
 from napari_nudiff.nuclei.structure import encode_structure
+from napari_nudiff.sample_data import tnbc_layout
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
 
 
