@@ -138,13 +138,18 @@ class Session:
 
     def _on_ended(self, job: Job) -> None:
         self._job = None
+        try:
+            self._report(job)
+        finally:  # whatever a listener does, nobody stays busy
+            self.busy_changed.emit(False)
+
+    def _report(self, job: Job) -> None:
         if job.outcome is None:
             self.cancelled.emit()
         elif isinstance(job.outcome, JobError):
             self.failed.emit(job.outcome)
         else:
             self.finished.emit(job.outcome, job.source)
-        self.busy_changed.emit(False)
 
 
 def _sampling(values: dict[str, Any], job: Job) -> Work:

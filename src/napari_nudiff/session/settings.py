@@ -89,7 +89,7 @@ class RenderSettings:
             "checkpoint": self.checkpoint or default_checkpoint("image").name,
             "seed": self.seed,
             "steps": self.steps,
-            "guidance": round(self.guidance, 3),
+            "guidance": self.guidance,
             "sampler": self.sampler,
             "device": self.device,
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -22,7 +24,8 @@ PREVIEW_NAME = "[preview]"
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _PREVIEW_INTERVAL_S = 0.1
 _BRUSH_PX = 20
-_COUNTABLE_PX = 2048 * 2048  # larger layouts are not counted while they are painted
+_COUNTABLE_PX = 1024 * 1024  # counting the nuclei of a larger layout would hold up the brush
+_STYLE_PX = 1024 * 1024  # are enough for means and deviations
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,6 @@ class Frame:
         name = re.sub(r"^labels (.+) s\d+( \[\d+\])?$", r"\1", layer.name)
         return cls(name, {key: getattr(layer, key) for key in _SPATIAL})
 
-    @classmethod
-    def new(cls, name: str) -> Frame:
-        """The frame of a new layout: micrometres at the models' resolution."""
-        scale, units = (UM_PER_PX, UM_PER_PX), ("um", "um")
-        return cls(name, {"scale": scale, "units": units, "axis_labels": ("y", "x")})
-
 
 class Canvas:
     """Layouts and results as layers of a viewer; the user's own layers are never changed.
@@ -66,7 +63,7 @@ class Canvas:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._preview: Image | None = None
-        self._shown_s = 0.0
+        self._next_s = 0.0
         events = viewer.layers.events
         self._events = (events.inserted, events.removed, events.reordered, events.renamed)
         for event in self._events:
@@ -107,7 +104,8 @@ class Canvas:
     @staticmethod
     def style_of(layer: Image) -> tuple[float, ...]:
         """The stain style of an RGB layer."""
-        pixels = np.asarray(layer.data)[..., :3]
+        stride = math.ceil(math.sqrt(layer.data.size / 3 / _STYLE_PX))
+        pixels = np.asarray(layer.data[::stride, ::stride, :3])
         if pixels.dtype != np.uint8:  # napari shows floats of 0 to 1
             pixels = (np.clip(pixels.astype(np.float32), 0, 1) * 255).round().astype(np.uint8)
         return tuple(float(value) for value in stain_style(pixels))
@@ -121,6 +119,14 @@ class Canvas:
         return len(np.unique(labels[labels != 0]))
 
     # What is made
+
+    def new_frame(self, name: str) -> Frame:
+        """The frame of a new layout: micrometres, unless all other layers are in pixels."""
+        layers = self._viewer.layers
+        if layers and all(str(unit) == "pixel" for layer in layers for unit in layer.units):
+            return Frame(name)
+        scale, units = (UM_PER_PX, UM_PER_PX), ("um", "um")
+        return Frame(name, {"scale": scale, "units": units, "axis_labels": ("y", "x")})
 
     def add_layout(self, labels: NDArray[Any], frame: Frame, provenance: Any = None) -> Labels:
         """Add a layout, as the active layer: the user will paint in it."""
@@ -142,19 +148,28 @@ class Canvas:
     def add_pair(self, sample: Sample, frame: Frame) -> tuple[Image, Labels]:
         """Add a rendered image and, as outlines over it, its labels."""
         ending = f"{frame.name} s{sample.provenance['request']['seed']}"
-        metadata = {"nudiff": sample.provenance}
         with self._selection_kept():
-            image = self._viewer.add_image(
-                sample.image, rgb=True, name=f"render {ending}", metadata=metadata, **frame.spatial
-            )
+            image = self._finished_preview(sample, frame)
+            image.name = f"render {ending}"
+            image.metadata["nudiff"] = sample.provenance
             labels = self._viewer.add_labels(
-                sample.labels, name=f"labels {ending}", metadata=dict(metadata), **frame.spatial
+                sample.labels, name=f"labels {ending}", **frame.spatial
             )
+            labels.metadata["nudiff"] = copy.deepcopy(sample.provenance)
             labels.contour = 1
         return image, labels
 
+    def _finished_preview(self, sample: Sample, frame: Frame) -> Image:
+        """The preview with the final image in it: quicker than another layer, without a flicker."""
+        image, self._preview = self._preview, None
+        if image is None or image not in self._viewer.layers:
+            return self._viewer.add_image(sample.image, rgb=True, **frame.spatial)
+        image.data = sample.image
+        image.visible = True
+        return image
+
     def show_preview(self, image: NDArray[np.uint8], frame: Frame) -> None:
-        """Show a forming image over the layout; more than ten a second are skipped."""
+        """Show a forming image over the layout; some are skipped, to leave time for the user."""
         now_s = time.monotonic()
         if self._preview is None:
             with self._selection_kept():
@@ -163,11 +178,12 @@ class Canvas:
                 )
         elif self._preview not in self._viewer.layers:
             return  # the user deleted it
-        elif now_s - self._shown_s < _PREVIEW_INTERVAL_S:
+        elif now_s < self._next_s:
             return
         else:
             self._preview.data = image
-        self._shown_s = now_s
+        cost_s = time.monotonic() - now_s
+        self._next_s = now_s + max(_PREVIEW_INTERVAL_S, 5 * cost_s)
 
     def clear_preview(self) -> None:
         """Remove the preview."""

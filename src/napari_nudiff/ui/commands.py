@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 def new_layout(viewer: napari.Viewer) -> None:
     """Add an empty layout to paint nuclei into."""
-    from napari_nudiff.ui.canvas import Canvas, Frame
+    from napari_nudiff.ui.canvas import Canvas
 
     settings = LayoutSettings()
     canvas = Canvas(viewer)
     empty = np.zeros((settings.height_px, settings.width_px), dtype=np.int32)
-    canvas.start_painting(canvas.add_layout(empty, Frame.new("layout")))
+    canvas.start_painting(canvas.add_layout(empty, canvas.new_frame("layout")))
     canvas.close()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_nudiff.dataset.sample import Sample
 
 _SIDE_PX = 384  # of the real layout: renders in seconds on a laptop
+_WINDOW_PX = (1440, 900)
 _SETTLE_MS = 1500  # until everything is painted
 _LIMIT_MS = 15 * 60 * 1000
 
@@ -58,8 +59,9 @@ def open_demo(side_px: int = _SIDE_PX, theme: str = "dark") -> tuple[Any, Synthe
     for data, attributes, kind in tnbc_pair():
         layer = getattr(viewer, f"add_{kind}")(data[:side_px, :side_px], **attributes)
         layer.visible = kind == "labels"
-    viewer.reset_view()
     _, dock = viewer.window.add_plugin_dock_widget("napari-nudiff", "Synthesise")
+    viewer.window.resize(*_WINDOW_PX)
+    QTimer.singleShot(_SETTLE_MS // 2, viewer.reset_view)  # when the canvas has its size
     return viewer, dock
 
 

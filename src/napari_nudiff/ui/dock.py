@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QCloseEvent, QKeySequence, QShortcut
+from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_nudiff.session import Session
@@ -22,6 +22,8 @@ from napari_nudiff.ui.preferences import Preferences
 from napari_nudiff.ui.widgets.message_area import MessageArea
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
+
     from napari_nudiff.dataset.sample import Sample
     from napari_nudiff.synthesis.pipeline import Progress
 
@@ -48,7 +50,7 @@ class SynthesisDock(QWidget):
         self.run_panel = RunPanel(self.session)
         self.preferences = Preferences(self.session.rendering, self.message.show_error)
         keys = {RENDER_KEY: self.render, CANCEL_KEY: self.run_panel.cancel.click}
-        self.keys = Keys(viewer, keys)
+        self.keys = Keys(viewer, self, keys)
         self._lay_out()
         self._connect()
 
@@ -59,21 +61,20 @@ class SynthesisDock(QWidget):
             self.message.show_hint("There is no layout to render yet. Press New or Sample first.")
         elif not self.session.busy:
             self.message.clear()
-            style = self.render_panel.style()
-            self.session.render(self.canvas.copy_of(layer), style=style, source=Frame.of(layer))
+            self._start(layer)
 
     def new_layout(self) -> None:
         """Add an empty layout and hand the user the brush."""
         settings = self.session.layout
         empty = np.zeros((settings.height_px, settings.width_px), dtype=np.int32)
-        layer = self.canvas.add_layout(empty, Frame.new("layout"))
+        layer = self.canvas.add_layout(empty, self.canvas.new_frame("layout"))
         self.canvas.start_painting(layer)
         self.layout_panel.layer.choose(layer)
 
     def sample_layout(self) -> None:
         """Sample a layout."""
         self.message.clear()
-        self.session.sample(source=Frame.new("layout"))
+        self.session.sample(source=self.canvas.new_frame("layout"))
 
     def shut_down(self) -> None:
         """Cancel what runs and let go of the viewer; a second time does nothing."""
@@ -124,12 +125,16 @@ class SynthesisDock(QWidget):
         self.session.finished.connect(self._on_finished)
         self.session.failed.connect(self._on_failed)
         self.session.cancelled.connect(self.canvas.clear_preview)
-        for keys, action in ((RENDER_KEY, self.render), (CANCEL_KEY, self.run_panel.cancel.click)):
-            shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
         parts = self.session, self.keys, self.preferences, self.canvas
         self.destroyed.connect(partial(_close, *parts))  # the viewer's window was closed
+
+    def _start(self, layer: Labels) -> None:
+        try:
+            labels, style = self.canvas.copy_of(layer), self.render_panel.style()
+        except Exception as error:  # a layer may be read from a disk, lazily
+            self._on_failed(JobError.of(error))
+        else:
+            self.session.render(labels, style=style, source=Frame.of(layer))
 
     def _on_progressed(self, progress: Progress, frame: Frame) -> None:
         if progress.preview is not None:

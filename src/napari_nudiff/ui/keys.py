@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from app_model.types import KeyBinding
+from app_model.types import KeyBinding, KeyCode, KeyMod
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QShortcut, QWidget
 
-RENDER_KEY = "Ctrl+Return"
-CANCEL_KEY = "Shift+X"
+
+class Key(NamedTuple):
+    """A key in the words of napari (where the canvas has the focus) and of Qt (in the dock)."""
+
+    napari: int
+    qt: str
+
+
+# Ctrl is Cmd on macOS, in both.
+RENDER_KEY = Key(KeyMod.CtrlCmd | KeyCode.Enter, "Ctrl+Return")
+CANCEL_KEY = Key(KeyMod.Shift | KeyCode.KeyX, "Shift+X")
 
 
 class Keys:
@@ -17,18 +29,23 @@ class Keys:
     Parameters
     ----------
     viewer : napari.Viewer
-    actions : mapping of str to callable
-        Keys in Qt's words.
+    dock : QWidget
+    actions : mapping of Key to callable
     """
 
-    def __init__(self, viewer: Any, actions: Mapping[str, Callable[[], object]]) -> None:
+    def __init__(
+        self, viewer: Any, dock: QWidget, actions: Mapping[Key, Callable[[], object]]
+    ) -> None:
         self._viewer = viewer
         self._bound: dict[KeyBinding, tuple[Any, Any]] = {}  # ours, and what it replaced
-        for keys, action in actions.items():
-            self._bind(KeyBinding.from_str(keys.replace("Return", "Enter")), action)
+        for key, action in actions.items():
+            self._bind(KeyBinding.validate(key.napari), action)
+            shortcut = QShortcut(QKeySequence(key.qt), dock)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(action)
 
     def close(self) -> None:
-        """Unbind the keys, unless another dock has bound them since."""
+        """Unbind the viewer's keys, unless another dock has bound them since."""
         for key, (ours, before) in self._bound.items():
             if self._viewer.keymap.get(key) is ours:
                 self._viewer.bind_key(key, before, overwrite=True)

@@ -56,7 +56,7 @@ class LayoutPanel(QWidget):
         self._bindings = [
             bind(settings, "height_px", self.size.height_px),
             bind(settings, "width_px", self.size.width_px),
-            bind(settings, "density", self.density, lambda d: 100 * d, lambda p: p / 100),
+            bind(settings, "density", self.density, lambda d: 100 * d, lambda p: round(p) / 100),
             bind(settings, "mean_area_px", self.diameter, _diameter_um, _area_px),
             bind(settings, "checkpoint", self.checkpoint),
         ]
@@ -84,9 +84,9 @@ class LayoutPanel(QWidget):
 
     def _lay_out_options(self) -> None:
         fields = Fields()
-        fields.add("Size", self.size, "Height and width of a new layout.")
-        fields.add("Density", self.density, "Sample: how much of the area nuclei cover, percent.")
-        fields.add("Diameter", self.diameter, "Sample: mean diameter of the nuclei, micrometres.")
+        fields.add("Size, px", self.size, "Height and width of a new layout.")
+        fields.add("Density, %", self.density, "Sample: how much of the area nuclei cover.")
+        fields.add("Nuclei, µm", self.diameter, "Sample: mean diameter of the nuclei.")
         fields.add("Model", self.checkpoint, "Sample: the structure model that draws the nuclei.")
         self.options.content.setLayout(fields)
 
@@ -122,4 +122,4 @@ def _diameter_um(area_px: float) -> float:
 
 
 def _area_px(diameter_um: float) -> float:
-    return round(math.pi * (diameter_um / UM_PER_PX / 2) ** 2, 1)
+    return round(math.pi * (round(diameter_um, 1) / UM_PER_PX / 2) ** 2, 1)

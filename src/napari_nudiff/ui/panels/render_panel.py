@@ -52,11 +52,12 @@ class RenderPanel(QWidget):
             bind(settings, "checkpoint", self.checkpoint),
             bind(settings, "seed", self.seed),
             bind(settings, "new_seed", self.new_seed),
-            bind(settings, "guidance", self.guidance),
+            bind(settings, "guidance", self.guidance, to_field=lambda g: round(g, 1)),
             bind(settings, "steps", self.steps),
             bind(settings, "sampler", self.sampler),
             bind(settings, "device", self.device),
         ]
+        settings.events.checkpoint.connect(self._on_checkpoint_changed)  # after its widget
         self._on_layers_changed()
         self._on_checkpoint_changed()
 
@@ -88,8 +89,6 @@ class RenderPanel(QWidget):
 
     def _connect(self) -> None:
         self.seed.dice_requested.connect(self._on_dice)
-        self.checkpoint.currentIndexChanged.connect(self._on_checkpoint_changed)
-        self._session.rendering.events.checkpoint.connect(self._on_checkpoint_changed)
         self._canvas.layers_changed.connect(self._on_layers_changed)
 
     def _on_dice(self) -> None:

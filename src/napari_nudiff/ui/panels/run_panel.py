@@ -55,6 +55,7 @@ class RunPanel(QWidget):
         self.render.setToolTip("Render the layout (Ctrl+Enter). Your layers stay as they are.")
         self.cancel.setToolTip("Stop after the step that is running (Shift+X).")
         self.cancel.setFixedHeight(34)
+        self.cancel.setMinimumWidth(76)
         self.cancel.hide()
         self.status.setText("Ctrl+Enter renders.")
         row = QHBoxLayout()

@@ -55,10 +55,8 @@ def choice(items: Mapping[Any, str]) -> QComboBox:
     return combo
 
 
-def slider(
-    low: float, high: float, step: float, decimals: int, unit: str = ""
-) -> QLabeledDoubleSlider:
-    """A slider with its number beside it; a click takes it to that place's nearest step."""
+def slider(low: float, high: float, step: float, decimals: int) -> QLabeledDoubleSlider:
+    """A slider with its number beside it."""
     made = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
     made.setRange(low, high)
     made.setSingleStep(step)

@@ -8,6 +8,8 @@ from qtpy.QtWidgets import QWidget as Widget
 
 from napari_nudiff.ui.widgets.accent import ERROR, ERROR_TINT, HINT, HINT_TINT
 
+_COPY = "Copy report"
+
 
 class MessageArea(QFrame):
     """Shows one error or hint until it is dismissed; an error's report can be copied."""
@@ -19,7 +21,7 @@ class MessageArea(QFrame):
         self.label.setWordWrap(True)
         self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.copy_button = self._button("Copy report", "Copy what happened, for a bug report.")
+        self.copy_button = self._button(_COPY, "Copy what happened, for a bug report.")
         self.dismiss_button = self._button("Dismiss", "Hide this message.")
         self._report = ""
         self._lay_out()
@@ -48,6 +50,7 @@ class MessageArea(QFrame):
     def _show(self, message: str, report: str, colour: str, tint: str) -> None:
         self.label.setText(message)
         self._report = report
+        self.copy_button.setText(_COPY)
         self.copy_button.setVisible(bool(report))
         self.setStyleSheet(
             f"#nudiff_message {{ background-color: {tint}; border-left: 3px solid {colour}; "

@@ -19,6 +19,6 @@ class RenderButton(QPushButton):
             "border-radius: 4px; font-size: 11pt; }"
             f"QPushButton:hover {{ background-color: {HEMATOXYLIN_LIGHT}; }}"
             f"QPushButton:pressed {{ background-color: {HEMATOXYLIN_DARK}; }}"
-            "QPushButton:disabled { background-color: rgba(111, 82, 173, 90); "
-            "color: rgba(255, 255, 255, 150); border: 0px; }"
+            "QPushButton:disabled { background-color: rgba(111, 82, 173, 120); "
+            "color: rgba(255, 255, 255, 190); border: 0px; }"
         )

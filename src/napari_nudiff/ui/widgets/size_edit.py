@@ -19,7 +19,7 @@ class SizeEdit(QWidget):
             number.setSingleStep(64)
             number.setToolTip(f"{name} in pixels, 64 to 8192.")
             number.setAccessibleName(name)
+            number.setStyleSheet("QSpinBox { min-width: 44px; }")  # two fit a narrow dock
         layout.addWidget(self.height_px, 1)
         layout.addWidget(QLabel("×"))
         layout.addWidget(self.width_px, 1)
-        layout.addWidget(QLabel("px"))

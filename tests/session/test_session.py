@@ -1,0 +1,235 @@
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from psygnal import EmitLoopError
+
+from napari_nudiff.errors import CancelledError, LayoutError
+from napari_nudiff.session import Session
+from napari_nudiff.session.executor import InlineExecutor
+from napari_nudiff.session.jobs import Job, JobError, JobQueue, Pace
+from napari_nudiff.session.settings import DEVICES, SAMPLERS, LayoutSettings, RenderSettings
+
+
+class Heard:
+    """Everything a session says, in order."""
+
+    def __init__(self, session: Session) -> None:
+        self.said: list[tuple] = []
+        for name in ("job_started", "progressed", "finished", "failed", "cancelled"):
+            getattr(session, name).connect(lambda *args, n=name: self.said.append((n, *args)))
+        session.busy_changed.connect(lambda busy: self.said.append(("busy", busy)))
+
+    def names(self) -> list[str]:
+        return [name for name, *_ in self.said]
+
+    def of(self, name: str) -> list[tuple]:
+        return [rest for said, *rest in self.said if said == name]
+
+
+@pytest.fixture
+def session(tiny_checkpoint: Callable[[str], str]) -> Session:
+    made = Session(JobQueue(InlineExecutor()))
+    made.rendering.checkpoint = tiny_checkpoint("image")
+    made.rendering.steps = 3
+    made.layout.checkpoint = tiny_checkpoint("structure")
+    made.layout.steps = 2
+    made.layout.height_px = made.layout.width_px = 64
+    return made
+
+
+def test_render_tells_its_steps_and_hands_the_source_back(session, layout) -> None:
+    heard = Heard(session)
+    assert session.render(layout, source="mine")
+    assert heard.names() == [
+        "busy", "job_started", *["progressed"] * 4, "finished", "busy",
+    ]  # fmt: skip
+    ((sample, source),) = heard.of("finished")
+    assert source == "mine"
+    assert sample.image.shape == (72, 100, 3)
+    assert json.dumps(sample.provenance)
+    assert {source for _, source in heard.of("progressed")} == {"mine"}
+
+
+def test_sample_draws_a_seed_that_the_provenance_knows(session) -> None:
+    heard = Heard(session)
+    session.sample()
+    ((sample, _),) = heard.of("finished")
+    request = sample.provenance["request"]
+    assert request["seed"] == session.layout.seed
+    assert request["density"] == session.layout.density
+    assert sample.labels.shape == (64, 64)
+
+
+def test_the_style_is_part_of_the_request(session, layout) -> None:
+    heard = Heard(session)
+    session.render(layout, style=(0.5, 0.3, 0.6, 0.2, 0.2, 0.2))
+    ((sample, _),) = heard.of("finished")
+    assert sample.provenance["request"]["style"] == [0.5, 0.3, 0.6, 0.2, 0.2, 0.2]
+
+
+def test_bad_layouts_fail_with_the_cores_words(session) -> None:
+    heard = Heard(session)
+    session.render(np.zeros((40, 80), dtype=int))
+    session.render(np.zeros((80, 80)))
+    small, floats = (error for (error,) in heard.of("failed"))
+    assert isinstance(small, JobError)
+    assert "40 x 80" in str(small)
+    assert "Traceback" in small.report
+    assert "float64" in str(floats)
+    assert not session.busy
+
+
+def test_a_job_at_a_time(session, layout) -> None:
+    accepted = []
+    session.job_started.connect(lambda: accepted.append(session.render(layout)))
+    assert session.render(layout)
+    assert accepted == [False]
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_cancel_ends_before_the_next_step(session, layout, at) -> None:
+    heard = Heard(session)
+    session.progressed.connect(lambda progress, _: session.cancel() if progress.step == at else 0)
+    session.render(layout)
+    assert len(heard.of("progressed")) == at + 1
+    assert heard.names()[-2:] == ["cancelled", "busy"]
+
+
+def test_a_listener_that_fails_leaves_nobody_busy(session, layout) -> None:
+    def fail(*_) -> None:
+        raise ValueError("no")
+
+    session.finished.connect(fail)
+    heard = Heard(session)
+    with pytest.raises(EmitLoopError):
+        session.render(layout)
+    assert not session.busy
+    assert heard.said[-1] == ("busy", False)
+    session.finished.disconnect(fail)
+    session.render(layout)
+    assert "finished" in heard.names()
+
+
+def test_cancelling_nothing_does_nothing(session) -> None:
+    session.cancel()
+    assert not session.busy
+
+
+def test_a_closed_session_is_silent(session, layout) -> None:
+    heard = Heard(session)
+    session.progressed.connect(lambda *_: session.close())
+    session.render(layout)
+    assert "finished" not in heard.names()
+    assert "cancelled" not in heard.names()
+
+
+def test_the_queue_goes_on_after_an_error(session, layout) -> None:
+    heard = Heard(session)
+    session.render(np.zeros((1, 1), dtype=int))
+    session.render(layout)
+    assert heard.names().count("finished") == 1
+
+
+def steps(*, error: BaseException | None = None):
+    def work(job: Job):
+        yield "step"
+        if error is not None:
+            raise error
+        return "sample"
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (LayoutError("The layout is bad."), "The layout is bad."),
+        (RuntimeError("CUDA out of memory"), "not enough memory"),
+        (MemoryError(), "not enough memory"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
+        (StopIteration(), "Something went wrong"),
+    ],
+)
+def test_every_exception_becomes_a_job_error(error, words) -> None:
+    job = Job(steps(error=error))
+    InlineExecutor().run(job)
+    assert isinstance(job.outcome, JobError)
+    assert not isinstance(job.outcome, RuntimeError)
+    assert words in str(job.outcome)
+
+
+def test_a_cancelled_download_is_no_error() -> None:
+    job = Job(steps(error=CancelledError("Cancelled.")))
+    InlineExecutor().run(job)
+    assert job.done
+    assert job.outcome is None
+
+
+def test_cancelling_closes_the_work() -> None:
+    closed = []
+
+    def work(job: Job):
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append(True)
+
+    job = Job(work)
+    job.progressed.connect(lambda job, progress: job.cancel())
+    InlineExecutor().run(job)
+    assert closed == [True]
+    assert job.outcome is None
+
+
+def test_jobs_run_one_after_another_in_order() -> None:
+    class Later:
+        jobs: list[Job] = []  # noqa: RUF012
+
+        def run(self, job: Job) -> None:
+            self.jobs.append(job)
+
+    later, order = Later(), []
+    queue = JobQueue(later)
+    jobs = [Job(steps(), i) for i in range(3)]
+    for job in jobs:
+        job.started.connect(lambda job: order.append(job.source))
+        queue.add(job)
+    assert order == [0]
+    queue.cancel(jobs[1])
+    assert jobs[1].done
+    jobs[0].end("sample")
+    assert order == [0, 2]
+
+
+def test_the_pace_leaves_loading_out() -> None:
+    pace = Pace()
+    assert pace.remaining_s(0, 10, 0.0) is None
+    assert pace.remaining_s(1, 10, 5.0) is None
+    assert pace.remaining_s(2, 10, 6.0) == pytest.approx(8.0)
+    assert pace.remaining_s(10, 10, 14.0) == 0
+
+
+def test_the_names_are_those_of_the_core() -> None:
+    from napari_nudiff.diffusion.samplers import SAMPLERS as CORE
+
+    assert set(SAMPLERS) == set(CORE)
+    assert "auto" in DEVICES
+
+
+def test_the_defaults_are_those_of_the_core() -> None:
+    from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+
+    render, layout = RenderSettings().values(), LayoutSettings().values()
+    assert RenderRequest(**render) == RenderRequest()
+    assert LayoutRequest(**layout).checkpoint == LayoutRequest().checkpoint
+
+
+def test_settings_tell_what_changed() -> None:
+    settings, seen = RenderSettings(), []
+    settings.events.seed.connect(seen.append)
+    settings.seed = 4
+    settings.seed = 4
+    assert seen == [4]
