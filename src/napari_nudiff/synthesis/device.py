@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 import time
+from contextlib import suppress
 from functools import cache
 
 import torch
 
-from napari_nudiff.errors import RequestError
+from napari_nudiff.checkpoints.cache import read_json, write_json
+from napari_nudiff.errors import CheckpointError, RequestError
 
 _WORTH_IT = 1.3  # bf16 must be this much faster than float32 to be chosen
+_ANSWERS = "precision.json"
 
 
 def resolve_device(name: str) -> torch.device:
@@ -39,30 +43,45 @@ def resolve_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device.type == "cpu" and _bf16_gain() >= _WORTH_IT else "fp32"
+    return "bf16" if device.type == "cpu" and _bf16_is_faster() else "fp32"
 
 
 @cache
-def _bf16_gain() -> float:
-    """How many times faster a typical convolution runs in bf16 on this CPU.
+def _bf16_is_faster() -> bool:
+    """Whether this CPU computes bf16 clearly faster than float32.
 
     Many CPUs only emulate bf16, several times slower than float32, and nothing announces it
-    reliably; so a convolution is timed once per process.
+    reliably; so it is measured. The answer is kept in the cache folder: the same request must give
+    the same bytes tomorrow, however busy the machine is.
     """
-    times = {}
+    key = f"{platform.node()} torch {torch.__version__}"
+    try:
+        known = read_json(_ANSWERS, dict)
+    except CheckpointError:
+        known = {}
+    if key not in known:
+        known[key] = _bf16_gain() >= _WORTH_IT
+        with suppress(CheckpointError):  # a cache that cannot be written costs only time
+            write_json(_ANSWERS, known)
+    return bool(known[key])
+
+
+def _bf16_gain() -> float:
+    """How many times faster a typical convolution runs in bf16."""
+    seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         weight = torch.zeros(96, 96, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
         x = torch.zeros(1, 96, 96, 96, dtype=dtype).to(memory_format=torch.channels_last)
-        times[dtype] = _seconds(x, weight)
-    return times[torch.float32] / times[torch.bfloat16]
+        seconds[dtype] = _seconds(x, weight)
+    return seconds[torch.float32] / seconds[torch.bfloat16]
 
 
 @torch.inference_mode()
 def _seconds(x: torch.Tensor, weight: torch.Tensor) -> float:
-    """Shortest of a few runs; the first, which sets things up, does not count."""
+    """Shortest of many runs, in this thread's own time: other programs do not count."""
     times = []
-    for _ in range(6):
-        start = time.perf_counter()
+    for _ in range(20):
+        start = time.thread_time()
         torch.nn.functional.conv2d(x, weight, padding=1)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+        times.append(time.thread_time() - start)
+    return min(times)
