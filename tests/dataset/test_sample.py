@@ -1,0 +1,41 @@
+import json
+
+import numpy as np
+import pytest
+
+from napari_nudiff.dataset.sample import (
+    Sample,
+    layout_sha256,
+    pack_layout,
+    unpack_layout,
+    write_sample,
+)
+from napari_nudiff.errors import DatasetError
+
+LABELS = np.array([[0, 1, 1], [70_000, 0, 2]], dtype=np.int32)
+
+
+def test_a_packed_layout_survives_json() -> None:
+    packed = json.loads(json.dumps(pack_layout(LABELS)))
+    assert np.array_equal(unpack_layout(packed), LABELS)
+
+
+def test_the_fingerprint_sees_values_and_shape_but_not_the_type() -> None:
+    assert layout_sha256(LABELS) == layout_sha256(LABELS.astype(np.uint64))
+    assert layout_sha256(LABELS) != layout_sha256(LABELS.reshape(3, 2))
+    assert layout_sha256(LABELS) != layout_sha256(np.where(LABELS == 2, 3, LABELS))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"data": "!!"}, {"data": ""}, {"shape": [3, 2]}, {"shape": [9, 9]}, {"sha256": "0"}],
+)
+def test_damaged_layouts_are_refused(damage) -> None:
+    with pytest.raises(DatasetError, match="layout"):
+        unpack_layout(pack_layout(LABELS) | damage)
+
+
+def test_a_layout_without_an_image_is_written_under_its_own_name(tmp_path) -> None:
+    paths = write_sample(tmp_path, "layout-0000", Sample(LABELS, None, {"kind": "layout"}))
+    assert [p.name for p in paths] == ["layout-0000.tif", "layout-0000.json"]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
