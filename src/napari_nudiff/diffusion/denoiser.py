@@ -6,6 +6,7 @@ nothing else.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -95,7 +96,7 @@ class NoisyInput:
     encoded: Encoded
 
 
-class NetworkDenoiser:
+class NetworkDenoiser(ABC):
     """Common part of the denoisers that own a network.
 
     Parameters
@@ -114,9 +115,9 @@ class NetworkDenoiser:
         noisy = self.encode(x, sigma, cond)
         return self.predict(self.decode(noisy, cond.modulation), noisy).clipped()
 
+    @abstractmethod
     def sigmas(self, steps: int) -> Tensor:
         """Noise levels to sample at with ``steps`` evaluations: (steps + 1,), descending to 0."""
-        raise NotImplementedError
 
     def encode(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> NoisyInput:
         """Run the part of the network that does not see the structure."""
@@ -130,9 +131,9 @@ class NetworkDenoiser:
         with self._precision(noisy.x):
             return self.unet.decode(noisy.encoded, modulation).to(noisy.x.dtype)
 
+    @abstractmethod
     def predict(self, out: Tensor, noisy: NoisyInput) -> Prediction:
         """What a raw output means; x0 is not limited yet."""
-        raise NotImplementedError
 
     def modulation(self, structure: Tensor | None, like: Tensor | None = None) -> Modulation | None:
         """`UNet.modulation` at this denoiser's precision."""
@@ -146,8 +147,9 @@ class NetworkDenoiser:
             return nullcontext()
         return torch.autocast(x.device.type, self.autocast)
 
+    @abstractmethod
     def _time(self, sigma: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The network's time of a noise level."""
 
 
 class EpsDenoiser(NetworkDenoiser):

@@ -158,6 +158,14 @@ def sample_heun(
         yield Step(i, sigma_next, x, x0)
 
 
+def _extrapolated(x0: Tensor, x0_last: Tensor | None, h: Tensor, h_last: Tensor | None) -> Tensor:
+    """D of DPM-Solver++(2M): x0 carried on along its change over the last step."""
+    if x0_last is None or h_last is None:
+        return x0
+    r = h_last / h
+    return x0 + ((x0 - x0_last) / (2 * r)).to(x0)
+
+
 def sample_dpmpp_2m(
     denoise: Denoiser,
     x: Tensor,
@@ -171,10 +179,7 @@ def sample_dpmpp_2m(
         x0 = denoise.denoise(x, sigma, cond).x0
         if sigma_next > 0:
             h = (sigma / sigma_next).log()  # step in lambda = log(alpha / sigma)
-            d = x0
-            if x0_last is not None:
-                r = h_last / h
-                d = x0 + ((x0 - x0_last) / (2 * r)).to(x)
+            d = _extrapolated(x0, x0_last, h, h_last)
             x = (sigma_next / sigma).to(x) * x - torch.expm1(-h).to(x) * d
             h_last, x0_last = h, x0
         else:
@@ -195,10 +200,7 @@ def sample_dpmpp_2m_sde(
         x0 = denoise.denoise(x, sigma, cond).x0
         if sigma_next > 0:
             h = (sigma / sigma_next).log()
-            d = x0
-            if x0_last is not None:
-                r = h_last / h
-                d = x0 + ((x0 - x0_last) / (2 * r)).to(x)
+            d = _extrapolated(x0, x0_last, h, h_last)
             x = (sigma_next / sigma * (-h).exp()).to(x) * x - torch.expm1(-2 * h).to(x) * d
             x = x + (sigma_next * (-torch.expm1(-2 * h)).sqrt()).to(x) * noise(i)
             h_last, x0_last = h, x0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_nudiff import __version__
-from napari_nudiff.checkpoints import find_checkpoint, load_model
+from napari_nudiff.checkpoints import Checkpoint, find_checkpoint, load_model
 from napari_nudiff.dataset.sample import SCHEMA, Sample, layout_sha256, pack_layout, unpack_layout
 from napari_nudiff.diffusion.denoiser import (
     UNCONDITIONAL,
@@ -106,7 +106,7 @@ def sample_layout(request: LayoutRequest) -> Job:
     RequestError, CheckpointError
     """
     yield Progress("load", 0, request.steps)
-    model, request = _prepared(request, "structure")
+    checkpoint, model, request = _prepared(request, "structure")
     canvas = _Canvas(model, request, request.height_px, request.width_px)
     globals_ = _density(request, model)
     noisy = canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_))
@@ -116,7 +116,7 @@ def sample_layout(request: LayoutRequest) -> Job:
     structure = from_signed(last[None])[0].numpy()
     decode = decode_official if model.header.parametrisation == "eps" else decode_instances
     labels = decode(structure)
-    return Sample(labels, None, _provenance("layout", request, labels))
+    return Sample(labels, None, _provenance("layout", request, checkpoint, labels))
 
 
 def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
@@ -144,7 +144,7 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     """
     labels = _checked_layout(labels)
     yield Progress("load", 0, request.steps)
-    model, request = _prepared(request, "image")
+    checkpoint, model, request = _prepared(request, "image")
     canvas = _Canvas(model, request, *labels.shape)
     structure = canvas.padded(torch.from_numpy(encode_structure(labels))[None])
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
@@ -152,7 +152,7 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     for step, x0 in canvas.sample(guided, condition):
         image = to_uint8(x0)
         yield Progress("render", step + 1, request.steps, image)
-    return Sample(labels, image, _provenance("render", request, labels))
+    return Sample(labels, image, _provenance("render", request, checkpoint, labels))
 
 
 def request_of(provenance: dict[str, Any]) -> Job:
@@ -238,7 +238,7 @@ def _render_conditioning(
     return condition
 
 
-def _prepared(request: Request, role: str) -> tuple[Model, Request]:
+def _prepared(request: Request, role: str) -> tuple[Checkpoint, Model, Request]:
     """The model of a request, and the request with everything that was left open decided."""
     checkpoint = find_checkpoint(request.checkpoint)
     if request.checkpoint_sha256 not in {"", checkpoint.sha256}:
@@ -259,7 +259,7 @@ def _prepared(request: Request, role: str) -> tuple[Model, Request]:
         device=str(device),
         precision=resolve_precision(request.precision, device),
     )
-    return model, decided
+    return checkpoint, model, decided
 
 
 def _checked_layout(labels: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -295,9 +295,10 @@ def _structure_preview(structure: Tensor) -> NDArray[np.uint8]:
     return to_uint8(structure[:1].expand(3, -1, -1))
 
 
-def _provenance(kind: str, request: SynthesisRequest, labels: NDArray[np.int32]) -> dict[str, Any]:
+def _provenance(
+    kind: str, request: SynthesisRequest, checkpoint: Checkpoint, labels: NDArray[np.int32]
+) -> dict[str, Any]:
     """Everything needed to make a sample again, and what it is; JSON values."""
-    checkpoint = find_checkpoint(request.checkpoint)
     values: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": kind,
