@@ -24,12 +24,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.images import write_rgb
+from napari_nudiff.dataset.pairs import Pair, load_pairs
 from napari_nudiff.diffusion.unet import UNet, UNetConfig
 from napari_nudiff.nuclei.descriptors import stain_style
 from napari_nudiff.nuclei.metrics import dice
 from napari_nudiff.synthesis.pipeline import completed, render
 from napari_nudiff.synthesis.request import RenderRequest
-from napari_nudiff.training.data import Pair, load_pairs, sample_batch
+from napari_nudiff.training.data import sample_batch
 
 SEGMENTER = UNetConfig(out_channels=1, base_channels=32, multipliers=(1, 2, 3), stem=2)
 

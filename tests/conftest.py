@@ -10,27 +10,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from napari_nudiff.diffusion.unet import UNet, UNetConfig
 from napari_nudiff.diffusion.weights import Header, write_weights
+
+from .networks import IMAGE, STRUCTURE, randomised
 
 
 def write_tiny_checkpoint(path: Path, role: str, seed: int = 0) -> Path:
     """Write an untrained network of a role; its zero-initialised layers are random too."""
-    image = role == "image"
-    config = UNetConfig(
-        base_channels=16,
-        multipliers=(1, 2),
-        norm_groups=8,
-        head_channels=16,
-        cond_channels=3 if image else 0,
-        global_channels=6 if image else 2,
-    )
-    torch.manual_seed(seed)
-    unet = UNet(config)
-    with torch.no_grad():
-        for parameter in unet.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    write_weights(path, unet, Header(role, config), torch.float16)
+    config = IMAGE if role == "image" else STRUCTURE
+    write_weights(path, randomised(config, seed), Header(role, config), torch.float16)
     return path
 
 

@@ -13,8 +13,10 @@ import torch
 
 from napari_nudiff.checkpoints import find_checkpoint
 from napari_nudiff.checkpoints.models import _loaded
-from napari_nudiff.diffusion.unet import UNet, UNetConfig
+from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.diffusion.weights import Header, write_weights
+
+from ..networks import IMAGE
 
 GOLDEN_PT = Path(__file__).parents[1] / "data" / "golden" / "structure_unet.pt"
 NAME = "lab-image"
@@ -34,15 +36,12 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 def write_network(path: Path, *, nan: bool = False, **card: object) -> Path:
-    config = UNetConfig(
-        base_channels=16, multipliers=(1, 2), norm_groups=8, head_channels=16, cond_channels=3
-    )
     torch.manual_seed(0)
-    unet = UNet(config)
+    unet = UNet(IMAGE)
     if nan:
         with torch.no_grad():
             next(unet.parameters()).fill_(float("nan"))
-    write_weights(path, unet, Header("image", config, card=card), torch.float16)
+    write_weights(path, unet, Header("image", IMAGE, card=card), torch.float16)
     return path
 
 

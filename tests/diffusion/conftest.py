@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
 
-from napari_nudiff.diffusion.unet import UNet, UNetConfig
+from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.diffusion.weights import Model, load_official
+
+from ..networks import IMAGE, randomised
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 
@@ -26,25 +27,6 @@ def golden(request: pytest.FixtureRequest) -> Golden:
     return Golden(request.param)
 
 
-TINY = UNetConfig(
-    base_channels=16,
-    multipliers=(1, 2),
-    norm_groups=8,
-    head_channels=16,
-    cond_channels=3,
-    global_channels=6,
-)
-
-
-def randomised(config: UNetConfig, seed: int = 0) -> UNet:
-    """A network whose zero-initialised layers are random too, so that every path matters."""
-    torch.manual_seed(seed)
-    unet = UNet(config).eval().requires_grad_(False)
-    for parameter in unet.parameters():
-        parameter.add_(0.05 * torch.randn_like(parameter))
-    return unet
-
-
 @pytest.fixture
 def tiny() -> UNet:
-    return randomised(TINY)
+    return randomised(IMAGE)

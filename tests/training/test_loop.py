@@ -8,22 +8,15 @@ import pytest
 import torch
 
 from napari_nudiff.dataset.images import write_layout, write_rgb
-from napari_nudiff.diffusion.unet import UNetConfig
+from napari_nudiff.dataset.pairs import load_pairs
 from napari_nudiff.diffusion.weights import load_weights
 from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.nuclei.layout import scatter_nuclei
 from napari_nudiff.training.config import TrainConfig, recipe
-from napari_nudiff.training.data import jitter_stain, load_pairs, sample_batch
+from napari_nudiff.training.data import jitter_stain, sample_batch
 from napari_nudiff.training.loop import learning_rate, train
 
-TINY = UNetConfig(
-    base_channels=16,
-    multipliers=(1, 2),
-    norm_groups=8,
-    head_channels=16,
-    cond_channels=3,
-    global_channels=6,
-)
+from ..networks import IMAGE, STRUCTURE
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +43,7 @@ def config(data, tmp_path) -> TrainConfig:
         save_steps=2,
         log_steps=1,
         precision="fp32",
-        network=TINY,
+        network=IMAGE,
     )
 
 
@@ -61,7 +54,7 @@ def finish(config: TrainConfig, **kwargs: bool) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("role", ["image", "structure"])
 def test_a_resumed_run_has_the_weights_of_an_unbroken_one(config, tmp_path, role) -> None:
-    network = TINY if role == "image" else replace(TINY, cond_channels=0, global_channels=2)
+    network = IMAGE if role == "image" else STRUCTURE
     config = replace(config, role=role, network=network)
     unbroken = finish(replace(config, out=str(tmp_path / "unbroken")))
     broken = train(config)

@@ -1,4 +1,4 @@
-"""Image and label folders to augmented training batches.
+"""Pairs of image and labels to augmented training batches.
 
 A batch is a pure function of (seed, step): a run that is stopped and resumed sees the same crops
 in the same order without any state to restore.
@@ -8,29 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nudiff.dataset.images import read_layout, read_rgb
-from napari_nudiff.errors import DatasetError
+from napari_nudiff.dataset.pairs import Pair
 from napari_nudiff.nuclei.descriptors import layout_globals, stain_style
 from napari_nudiff.nuclei.structure import encode_structure
 
 Rng = np.random.Generator
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One H&E image (H, W, 3) uint8 with its instance labels (H, W)."""
-
-    stem: str
-    image: NDArray[np.uint8]
-    labels: NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -52,36 +40,6 @@ class Batch:
     structure: Tensor
     style: Tensor
     density: Tensor
-
-
-def load_pairs(folder: Path, *, held_out: Sequence[str] = ()) -> tuple[list[Pair], list[Pair]]:
-    """Read ``images/*.png`` with ``labels/*.tif`` of the same stems.
-
-    Parameters
-    ----------
-    folder : Path
-    held_out : sequence of str
-        Shell patterns of the stems that go into the second list.
-
-    Returns
-    -------
-    training, held_out : lists of Pair
-
-    Raises
-    ------
-    DatasetError
-        There are no images, a label image is missing, or the sizes of a pair differ.
-    """
-    paths = sorted((Path(folder) / "images").glob("*.png"))
-    if not paths:
-        raise DatasetError(
-            f"No images/*.png in {folder}. Training needs a folder with images/NAME.png and "
-            "labels/NAME.tif."
-        )
-    pairs = [_load_pair(path) for path in paths]
-    kept_out = [any(fnmatch(pair.stem, pattern) for pattern in held_out) for pair in pairs]
-    training = [p for p, out in zip(pairs, kept_out, strict=True) if not out]
-    return training, [p for p, out in zip(pairs, kept_out, strict=True) if out]
 
 
 def sample_batch(
@@ -140,16 +98,3 @@ def _crop(
     if rng.random() < stain_jitter:
         image = jitter_stain(image, rng)
     return np.ascontiguousarray(image), np.ascontiguousarray(labels)
-
-
-def _load_pair(path: Path) -> Pair:
-    labels_path = path.parent.parent / "labels" / f"{path.stem}.tif"
-    if not labels_path.exists():
-        raise DatasetError(f"{path.name} has no labels: {labels_path} does not exist.")
-    image, labels = read_rgb(path), read_layout(labels_path)
-    if image.shape[:2] != labels.shape:
-        raise DatasetError(
-            f"{path.name} is {image.shape[:2]} pixels and its labels are {labels.shape}; "
-            "they must have the same size."
-        )
-    return Pair(path.stem, image, labels)

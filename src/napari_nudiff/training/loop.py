@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from napari_nudiff.dataset.images import write_rgb
+from napari_nudiff.dataset.pairs import Pair, load_pairs
 from napari_nudiff.diffusion.denoiser import to_signed
 from napari_nudiff.diffusion.schedules import COMPACT_SHIFT, cosine_sigma, sigma_to_abar
 from napari_nudiff.diffusion.unet import UNet
@@ -22,7 +23,7 @@ from napari_nudiff.diffusion.weights import Header, write_weights
 from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.files import atomic_path
 from napari_nudiff.training.config import TrainConfig
-from napari_nudiff.training.data import Batch, Pair, load_pairs, sample_batch
+from napari_nudiff.training.data import Batch, sample_batch
 from napari_nudiff.training.ema import Ema
 from napari_nudiff.training.grid import sample_grid
 

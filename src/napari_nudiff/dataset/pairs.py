@@ -1,0 +1,66 @@
+"""Pairs of an H&E image and its instance labels, as a folder of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nudiff.dataset.images import read_layout, read_rgb
+from napari_nudiff.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One H&E image (H, W, 3) uint8 with its instance labels (H, W)."""
+
+    stem: str
+    image: NDArray[np.uint8]
+    labels: NDArray[np.integer]
+
+
+def load_pairs(folder: Path, *, held_out: Sequence[str] = ()) -> tuple[list[Pair], list[Pair]]:
+    """Read ``images/*.png`` with ``labels/*.tif`` of the same stems.
+
+    Parameters
+    ----------
+    folder : Path
+    held_out : sequence of str
+        Shell patterns of the stems that go into the second list.
+
+    Returns
+    -------
+    training, held_out : lists of Pair
+
+    Raises
+    ------
+    DatasetError
+        There are no images, a label image is missing, or the sizes of a pair differ.
+    """
+    paths = sorted((Path(folder) / "images").glob("*.png"))
+    if not paths:
+        raise DatasetError(
+            f"No images/*.png in {folder}. Training needs a folder with images/NAME.png and "
+            "labels/NAME.tif."
+        )
+    pairs = [_load_pair(path) for path in paths]
+    kept_out = [any(fnmatch(pair.stem, pattern) for pattern in held_out) for pair in pairs]
+    training = [p for p, out in zip(pairs, kept_out, strict=True) if not out]
+    return training, [p for p, out in zip(pairs, kept_out, strict=True) if out]
+
+
+def _load_pair(path: Path) -> Pair:
+    labels_path = path.parent.parent / "labels" / f"{path.stem}.tif"
+    if not labels_path.exists():
+        raise DatasetError(f"{path.name} has no labels: {labels_path} does not exist.")
+    image, labels = read_rgb(path), read_layout(labels_path)
+    if image.shape[:2] != labels.shape:
+        raise DatasetError(
+            f"{path.name} is {image.shape[:2]} pixels and its labels are {labels.shape}; "
+            "they must have the same size."
+        )
+    return Pair(path.stem, image, labels)
