@@ -269,3 +269,30 @@ def test_models_fetch_shows_a_bar_while_it_downloads(registered, capsys, quiet) 
     assert ("100%" in captured.err) is not quiet
     assert run("models", "fetch", registered) == 0
     assert capsys.readouterr().err == ""  # it is there already
+
+
+def test_a_training_can_be_planned_run_and_watched(tmp_path, capsys) -> None:
+    from napari_nudiff.dataset.images import write_layout, write_rgb
+    from napari_nudiff.nuclei.layout import scatter_nuclei
+
+    labels = scatter_nuclei((64, 64), density=0.3, mean_area_px=200, seed=0)
+    image = np.where(labels[..., None] > 0, (90, 60, 140), (230, 180, 210)).astype(np.uint8)
+    write_rgb(tmp_path / "data/images/a.png", image)
+    write_layout(tmp_path / "data/labels/a.tif", labels)
+    (tmp_path / "own.toml").write_text(
+        "[[stages]]\nsteps = 8\ncrop_px = 32\nbatch_crops = 2\n"
+        "[network]\nbase_channels = 16\nmultipliers = [1, 2]\nnorm_groups = 8\nhead_channels = 16\n"
+        "cond_channels = 3\n"
+    )
+    run = tmp_path / "run"
+    command = ["train", "image", "--config", str(tmp_path / "own.toml"), "--device", "cpu"]
+    assert main([*command, "--dry-run"]) == 0
+    assert "8        2 x 32" in capsys.readouterr().out
+    command += ["--data", str(tmp_path / "data"), "--out", str(run), "--steps", "2", "--quiet"]
+    assert main(command) == 0
+    assert (run / "image.safetensors").exists()
+    capsys.readouterr()
+    assert main(["train", "watch", str(run)]) == 0
+    assert "step 2 of 2 (100%)" in capsys.readouterr().out
+    assert main(["train", "structure", "--config", str(tmp_path / "own.toml")]) == 2
+    assert "nudiff train image" in capsys.readouterr().err

@@ -29,5 +29,6 @@ class Ema:
     def update(self, network: UNet, step: int) -> None:
         """Move the average towards ``network`` after training step ``step`` (0, 1, ...)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for average, weight in zip(self.network.parameters(), network.parameters(), strict=True):
-            average.lerp_(weight, 1 - decay)
+        averages = [p.data for p in self.network.parameters()]
+        # One call for all weights: on a GPU a call for each would cost more than the step itself.
+        torch._foreach_lerp_(averages, [p.data for p in network.parameters()], 1 - decay)

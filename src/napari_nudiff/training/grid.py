@@ -7,26 +7,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nudiff.diffusion.denoiser import Conditioning, VDenoiser, to_signed
+from napari_nudiff.diffusion.denoiser import Conditioning, to_signed
 from napari_nudiff.diffusion.samplers import sample_dpmpp_2m
 from napari_nudiff.diffusion.unet import UNet
+from napari_nudiff.diffusion.weights import Header, Model
+from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.data import Batch
 
 
 @torch.no_grad()
 def sample_grid(
-    unet: UNet, role: str, batch: Batch, *, steps: int = 20, seed: int = 0
+    unet: UNet, config: TrainConfig, batch: Batch, *, steps: int = 20, seed: int = 0
 ) -> NDArray[np.uint8]:
     """Sample one crop for each of a batch and show it below the real one.
 
     Parameters
     ----------
     unet : UNet
-    role : str
-        "image": rows of layout, real image, rendered image. "structure": rows of real and of
-        sampled structures, each as (semantic, horizontal, vertical) in red, green and blue.
+    config : TrainConfig
+        Of the image model: rows of layout, real image, rendered image. Of the structure model:
+        rows of real and of sampled structures, each as (semantic, horizontal, vertical) in red,
+        green and blue.
     batch : Batch
-        Real crops, best of held-out images.
+        Real crops, best of held-out images, on the network's device.
     steps, seed : int
         Of the sampler.
 
@@ -34,23 +37,25 @@ def sample_grid(
     -------
     ndarray, (rows * S, N * S, 3), uint8
     """
-    device = next(unet.parameters()).device
-    denoiser = VDenoiser(unet)
+    denoiser = Model(Header(config.role, config.network, config.objective), unet).denoiser()
     sigmas = denoiser.sigmas(steps)
-    shape = batch.image.shape
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    structure = batch.structure.to(device)
-    globals_ = (batch.style if role == "image" else batch.density).to(device)
-    cond = Conditioning(denoiser.modulation(structure), globals_=globals_)
-    x = noise.to(device, memory_format=torch.channels_last) * float(sigmas[0])
+    is_image = config.role == "image"
+    real = batch.signed_image if is_image else to_signed(batch.structure)
+    noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(seed))
+    cond = Conditioning(
+        denoiser.modulation(batch.structure) if config.network.cond_channels else None,
+        globals_=(batch.style if is_image else batch.density)
+        if config.network.global_channels
+        else None,
+    )
+    x = noise.to(real.device, memory_format=torch.channels_last) * float(sigmas[0])
     *_, last = sample_dpmpp_2m(denoiser, x, sigmas, cond)
-    made = last.x0.float().cpu()
     semantic = batch.structure[:, :1].expand(-1, 3, -1, -1) * 2 - 1
-    rows = [semantic, batch.image, made] if role == "image" else [to_signed(batch.structure), made]
+    rows = [semantic, real, last.x0] if is_image else [real, last.x0]
     return np.concatenate([_row(row) for row in rows])
 
 
 def _row(images: Tensor) -> NDArray[np.uint8]:
     """(N, 3, S, S) on -1..1 as one (S, N * S, 3) uint8 strip."""
-    strip = torch.cat(list(images), dim=-1).permute(1, 2, 0)
+    strip = torch.cat(list(images.float().cpu()), dim=-1).permute(1, 2, 0)
     return ((strip.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()

@@ -1,34 +1,44 @@
-"""The training loop: a generator of progress that can be stopped and resumed exactly."""
+"""The training loop: a generator of progress that can be stopped, killed and resumed exactly.
+
+Devices, processes and precision are accelerate's: the same code runs on a CPU, a GPU, several of
+them or several machines (``accelerate launch``).
+"""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
+import platform
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from napari_nudiff.dataset.images import write_rgb
 from napari_nudiff.dataset.pairs import Pair, load_pairs
-from napari_nudiff.diffusion.denoiser import to_signed
-from napari_nudiff.diffusion.schedules import COMPACT_SHIFT, cosine_sigma, sigma_to_abar
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.diffusion.weights import Header, write_weights
-from napari_nudiff.errors import DatasetError, RequestError
+from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import atomic_path
 from napari_nudiff.training.config import TrainConfig
-from napari_nudiff.training.data import Batch, sample_batch
+from napari_nudiff.training.data import Batch, TrainingCrops
 from napari_nudiff.training.ema import Ema
-from napari_nudiff.training.grid import sample_grid
-
-_HELD_OUT_SEED = 99_991
-_GRID_CROPS = 6
+from napari_nudiff.training.engine import (
+    OneCall,
+    make_accelerator,
+    make_network,
+    make_optimizer,
+    supply,
+)
+from napari_nudiff.training.objectives import diffusion_loss
+from napari_nudiff.training.rates import learning_rate
+from napari_nudiff.training.records import GRIDS, PLOT, Record, RunLog, plot_losses, read_log
+from napari_nudiff.training.state import STATE, read_state, remove_leftovers, write_state
+from napari_nudiff.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -37,24 +47,16 @@ class TrainProgress:
 
     Attributes
     ----------
-    step : int
-        Steps done.
+    record : Record
+        What was logged.
     steps : int
         Steps of the whole run.
-    loss : float
-        Mean loss since the last report.
-    held_out_loss : float or None
-        Loss of the averaged network on fixed held-out crops, where it was computed.
-    crops_per_s : float
     saved : bool
         Whether a checkpoint was just written.
     """
 
-    step: int
+    record: Record
     steps: int
-    loss: float
-    held_out_loss: float | None
-    crops_per_s: float
     saved: bool
 
 
@@ -70,219 +72,225 @@ def train(config: TrainConfig, *, resume: bool = True) -> Iterator[TrainProgress
     Yields
     ------
     TrainProgress
-        Every ``log_steps`` steps, at every checkpoint and at the end.
+        Every ``log_steps`` steps, at every checkpoint and at the end; in the main process only,
+        where there are several.
 
     Raises
     ------
     DatasetError
-        The data cannot be used.
+        The data cannot be used, or a file cannot be written.
     RequestError
-        The configuration makes no sense.
+        The configuration makes no sense, or does not fit the run that it resumes.
     """
-    run = _Run(config)
-    if resume:
-        run.restore()
-    losses: list[float] = []
-    since = time.monotonic()
-    while run.step < config.steps:
-        losses.append(run.advance())
-        save = run.step % config.save_steps == 0 or run.step == config.steps
-        if not save and run.step % config.log_steps:
-            continue
-        held_out = run.held_out_loss() if save else None
-        if save:
-            run.save()
-        rate = len(losses) * config.batch_crops / (time.monotonic() - since)
-        progress = TrainProgress(
-            run.step, config.steps, sum(losses) / len(losses), held_out, rate, save
-        )
-        run.log(progress)
-        yield progress
-        losses, since = [], time.monotonic()
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Learning rate at a step: linear warm-up, constant, linear decay at the end."""
-    warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
-    done = step / config.steps
-    decay = max(0.0, (done - config.decay_from) / max(1 - config.decay_from, 1e-9))
-    return config.learning_rate * warmup * (1 - decay * (1 - config.decay_to))
-
-
-def diffusion_loss(
-    unet: UNet, batch: Batch, config: TrainConfig, generator: torch.Generator
-) -> Tensor:
-    """Weighted v-prediction loss of one batch.
-
-    Salimans and Ho 2022 for v; the weight min(SNR, 5) / (SNR + 1) + 0.05 is min-SNR-5 (Hang et al.
-    2023, arXiv 2303.09556) for v, with a floor that keeps the coarsest noise trained.
-    """
-    target, structure, globals_ = _hidden(batch, config, generator)
-    n = len(target)
-    u = (torch.arange(n) + torch.rand(n, generator=generator)) / n  # stratified
-    u = u[torch.randperm(n, generator=generator)].clamp(1e-4, 1 - 1e-4)
-    noise = torch.randn(target.shape, generator=generator)
-    abar = sigma_to_abar(cosine_sigma(u.double(), COMPACT_SHIFT)).float().view(n, 1, 1, 1)
-    noisy = abar.sqrt() * target + (1 - abar).sqrt() * noise
-    v = abar.sqrt() * noise - (1 - abar).sqrt() * target
-    device = next(unet.parameters()).device
-    noisy = noisy.to(device, memory_format=torch.channels_last)
-    modulation = None
-    if config.network.cond_channels:
-        modulation = unet.modulation_from(structure.to(device))
-    out = unet(noisy, (1000 * u).to(device), modulation, globals_.to(device))
-    snr = (abar / (1 - abar)).view(n)
-    weight = snr.clamp(max=5) / (snr + 1) + 0.05
-    error = (out.float() - v.to(device)).square().mean(dim=(1, 2, 3))
-    loss: Tensor = (weight.to(device) * error).mean()
-    return loss
-
-
-def _hidden(
-    batch: Batch, config: TrainConfig, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Target, condition with its null token, and globals; some of each hidden at random."""
-    n = len(batch.image)
-    is_image = config.role == "image"
-    target = batch.image if is_image else to_signed(batch.structure)
-    told = (torch.rand(n, generator=generator) >= config.drop_structure).float().view(n, 1, 1, 1)
-    structure = torch.cat([batch.structure, torch.ones_like(batch.structure[:, :1])], dim=1) * told
-    globals_ = (batch.style if is_image else batch.density).clone()
-    globals_[torch.rand(n, generator=generator) < config.drop_globals] = torch.nan
-    return target, structure, globals_
+    config.check()
+    run = _Run(config, resume=resume)
+    try:
+        yield from run.steps()
+    finally:
+        run.close()
 
 
 class _Run:
     """The network, its average, its optimiser and where they are on the disk."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        if config.steps < 1 or config.batch_crops < 1:
-            raise RequestError("A training run needs at least one step and one crop per batch.")
-        self.config = config
-        self.out = Path(config.out)
-        self.pairs, self.held_out = load_pairs(Path(config.data), held_out=config.held_out)
-        _check_sizes(self.pairs + self.held_out, config.crop_px)
-        self.device = _device(config.device)
-        torch.manual_seed(config.seed)
-        self.unet = UNet(config.network).to(self.device)
+    def __init__(self, config: TrainConfig, *, resume: bool) -> None:
+        self.config, self.out = config, Path(config.out)
+        training, held_out = load_pairs(Path(config.data), held_out=config.held_out)
+        _check_pairs(training, held_out, config)
+        self.accelerator = make_accelerator(config)
+        self.device: torch.device = self.accelerator.device
+        self.crops = TrainingCrops(training, config)
+        self.validation = Validation(held_out, training, config, self.device)
+        self.unet = make_network(config).to(self.device)
         self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = Ema(self.unet, config.ema_decay)
-        self.optimizer = torch.optim.AdamW(
-            self.unet.parameters(),
-            lr=config.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=config.weight_decay,
-            fused=True,
+        network = torch.compile(OneCall(self.unet)) if config.compile else OneCall(self.unet)
+        self.network, self.optimizer = self.accelerator.prepare(
+            network, make_optimizer(self.unet, config)
         )
-        self.step = 0
+        self.step, self.seconds = 0, 0.0
+        # How the run was planned, and from which step on: plans may change when it is resumed.
+        self.plans: list[dict[str, Any]] = []
+        if resume:
+            self._restore()
+        self._plan()
+        self.log = self._open_log()
 
-    def advance(self) -> float:
-        """Do one optimiser step; everything random in it follows from the seed and the step."""
+    def steps(self) -> Iterator[TrainProgress]:
+        """Do the steps that are left."""
         config = self.config
-        batch = sample_batch(
-            self.pairs,
-            config.batch_crops,
-            config.crop_px,
-            (config.seed, self.step),
-            config.stain_jitter,
-        )
+        batches = supply(self.crops, config, self.step, self.accelerator)
+        window = _Window()
+        while self.step < config.steps:
+            window.add(*self.advance(batches), config.stage_at(self.step - 1)[0].batch_crops)
+            save = self.step % config.save_steps == 0 or self.step == config.steps
+            if not save and self.step % config.log_steps:
+                continue
+            loss = self._mean(window)
+            self.seconds += window.seconds
+            if self.log is not None:
+                yield self._written(loss, window, save=save)
+            self.accelerator.wait_for_everyone()
+            window = _Window()
+
+    def advance(self, batches: Iterator[Batch]) -> tuple[Tensor, Tensor]:
+        """Do one optimiser step; returns this process's loss, and the norm of the gradient."""
+        config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config, self.step)
-        self.unet.train()
-        with self._precision():
-            loss = diffusion_loss(self.unet, batch, config, self._generator(self.step))
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.unet.parameters(), config.gradient_clip)
-        if not math.isfinite(float(norm)):
-            raise DatasetError(
-                f"The gradient became {float(norm)} at step {self.step}; the last checkpoint is "
-                f"{self.out / 'state.pt'}. Lower learning_rate or use precision = 'fp32'."
-            )
+        # What is random inside the network (dropout) must follow from the step too.
+        torch.manual_seed(hash((config.seed, self.step, self.accelerator.process_index)))
+        self.network.train()
+        total = torch.zeros((), device=self.device)
+        for part in range(config.accumulate):
+            last = part == config.accumulate - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.network):
+                loss = diffusion_loss(self.network, next(batches).to(self.device), config)
+                self.accelerator.backward(loss / config.accumulate)
+            total += loss.detach() / config.accumulate
+        limit = config.gradient_clip or math.inf
+        norm = self.accelerator.clip_grad_norm_(self.network.parameters(), limit)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.ema.update(self.unet, self.step)
         self.step += 1
-        return float(loss.detach())
+        return total, norm
 
-    @torch.no_grad()
-    def held_out_loss(self, batches: int = 4) -> float | None:
-        """Loss of the averaged network on fixed crops of the held-out images."""
-        if not self.held_out:
-            return None
-        total = 0.0
-        for i in range(batches):
-            seed = (_HELD_OUT_SEED, i)
-            batch = sample_batch(self.held_out, 16, self.config.crop_px, seed)
-            with self._precision():
-                generator = self._generator(_HELD_OUT_SEED + i)
-                total += float(diffusion_loss(self.ema.network, batch, self.config, generator))
-        return total / batches
+    def close(self) -> None:
+        """Write what is still in memory, and let the other processes go."""
+        if self.log is not None:
+            self.log.close()
 
-    def save(self) -> None:
-        """Write the state to resume from, and the averaged weights as a checkpoint."""
-        state = {
+    def _mean(self, window: _Window) -> float:
+        """Mean loss over all processes, which must be finite: before anything is saved."""
+        loss = float(self.accelerator.reduce(torch.stack(window.losses).mean(), "mean"))
+        # With fp16 a single gradient may overflow: such a step is left out.
+        norms = torch.stack(window.norms)
+        finite = self.config.precision == "fp16" or bool(norms.isfinite().all())
+        if not (finite and math.isfinite(loss)):
+            raise DatasetError(
+                f"The training diverged at or before step {self.step}: loss {loss:.3g}, gradient "
+                f"{float(norms.max()):.3g}. The last good state is {self.out / STATE}. Lower "
+                "learning_rate, or use precision = 'fp32', and start again to go on from there."
+            )
+        return loss
+
+    def _written(self, loss: float, window: _Window, *, save: bool) -> TrainProgress:
+        """Log a record and, where asked for, write a checkpoint."""
+        assert self.log is not None
+        held_out = self._validated() if save else None
+        rate = learning_rate(self.config, self.step - 1)
+        record = Record(
+            self.step, loss, held_out, rate, window.crops / window.seconds, self.seconds
+        )
+        # First the log: of a run that is killed in between, the line is dropped and made again.
+        self.log.add(record)
+        if save:
+            self._save()
+            plot_losses(read_log(self.out), self.out / PLOT)
+        return TrainProgress(record, self.config.steps, save)
+
+    def _validated(self) -> float | None:
+        with self.accelerator.autocast():
+            return self.validation.loss(self.ema.network)
+
+    def _save(self) -> None:
+        """Write the state to resume from, the weights as checkpoints, and a sample grid."""
+        scaler = self.accelerator.scaler
+        values = {
             "step": self.step,
+            "seconds": self.seconds,
+            "plans": self.plans,
             "unet": self.unet.state_dict(),
             "ema": self.ema.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else {},
         }
-        with atomic_path(self.out / "state.pt") as temporary:
-            torch.save(state, temporary)
-        card = {"training": self.config.to_dict(), "steps_done": self.step}
-        header = Header(self.config.role, self.config.network, "v", card)
-        with atomic_path(self.out / f"{self.config.role}.safetensors") as temporary:
-            write_weights(temporary, self.ema.network, header, torch.float16)
-        shown = self.held_out or self.pairs
-        batch = sample_batch(shown, _GRID_CROPS, self.config.crop_px, (_HELD_OUT_SEED,))
-        with self._precision():
-            grid = sample_grid(self.ema.network, self.config.role, batch)
-        write_rgb(self.out / "grids" / f"{self.step:07d}.png", grid)
+        write_state(self.out, self.config, values)
+        self._write_weights(self.config.role, self.ema.network)
+        if self.config.keep_raw:
+            self._write_weights(f"{self.config.role}-raw", self.unet)
+        with self.accelerator.autocast():
+            grid = self.validation.grid(self.ema.network)
+        write_rgb(self.out / GRIDS / f"{self.step:07d}.png", grid)
+        assert self.log is not None
+        self.log.add_picture(self.step, grid)
 
-    def restore(self) -> None:
-        """Continue from the last saved state, if there is one."""
-        path = self.out / "state.pt"
-        if not path.exists():
+    def _write_weights(self, stem: str, unet: UNet) -> None:
+        header = Header(self.config.role, self.config.network, self.config.objective, self._card())
+        with atomic_path(self.out / f"{stem}.safetensors") as staged:
+            write_weights(staged, unet, header, torch.float16)
+
+    def _card(self) -> dict[str, Any]:
+        """What the weights tell of how they came about."""
+        device = platform.processor() or platform.machine()
+        if self.device.type == "cuda":
+            device = torch.cuda.get_device_name(self.device)
+        return {
+            "plans": self.plans,
+            "steps_done": self.step,
+            "seconds": round(self.seconds),
+            "hardware": f"{self.accelerator.num_processes} x {self.device.type} ({device})",
+            "torch": torch.__version__,
+            "images": sorted({pair.stem for pair in self.crops.pairs}),
+        }
+
+    def _restore(self) -> None:
+        state = read_state(self.out, self.config, self.device)
+        if state is None:
             return
-        state = torch.load(path, map_location=self.device, weights_only=True)
         self.unet.load_state_dict(state["unet"])
         self.ema.network.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = int(state["step"])
+        if self.accelerator.scaler is not None and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.plans = state["plans"]
 
-    def log(self, progress: TrainProgress) -> None:
-        """Append a line to the loss log."""
-        path = self.out / "loss.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                (self.out / "config.json").write_text(json.dumps(self.config.to_dict(), indent=1))
-                writer.writerow(["step", "loss", "held_out_loss", "crops_per_s"])
-            held_out = "" if progress.held_out_loss is None else f"{progress.held_out_loss:.5f}"
-            writer.writerow(
-                [progress.step, f"{progress.loss:.5f}", held_out, f"{progress.crops_per_s:.1f}"]
-            )
+    def _plan(self) -> None:
+        """Note the configuration where it is new; places on this machine are nobody's business."""
+        plan = self.config.to_dict()
+        plan |= {"data": Path(self.config.data).name, "out": self.out.name}
+        if not self.plans or self.plans[-1]["config"] != plan:
+            self.plans.append({"from_step": self.step, "config": plan})
 
-    def _precision(self) -> AbstractContextManager[object]:
-        if self.config.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
-
-    def _generator(self, step: int) -> torch.Generator:
-        return torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+    def _open_log(self) -> RunLog | None:
+        if not self.accelerator.is_main_process:
+            return None
+        remove_leftovers(self.out)
+        return RunLog(self.out, self.config, self.step)
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+class _Window:
+    """What happened since the last record."""
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+        self.norms: list[Tensor] = []
+        self.crops = 0
+        self._since = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Time since the last record."""
+        return time.monotonic() - self._since
+
+    def add(self, loss: Tensor, norm: Tensor, crops: int) -> None:
+        """Note a step. Its numbers stay on the device: reading them would make it wait."""
+        self.losses.append(loss)
+        self.norms.append(norm)
+        self.crops += crops
 
 
-def _check_sizes(pairs: list[Pair], crop_px: int) -> None:
-    small = [p.stem for p in pairs if min(p.labels.shape) < crop_px]
+def _check_pairs(training: list[Pair], held_out: list[Pair], config: TrainConfig) -> None:
+    if not training:
+        raise DatasetError(
+            f"All {len(held_out)} images of {config.data} are held out; none is left to train on. "
+            "Hold fewer out."
+        )
+    small = [p.stem for p in training + held_out if min(p.labels.shape) < config.crop_px]
     if small:
         raise DatasetError(
-            f"{len(small)} images are smaller than the training crop of {crop_px} px, for example "
-            f"{small[0]}. Lower crop_px or leave them out."
+            f"{len(small)} images are smaller than the training crop of {config.crop_px} px, for "
+            f"example {small[0]}. Lower crop_px or leave them out."
         )
