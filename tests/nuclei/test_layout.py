@@ -9,6 +9,7 @@ from napari_nudiff.nuclei.layout import (
     relabel_contiguous,
     remove_specks,
     scatter_nuclei,
+    smooth_outlines,
     split_disconnected,
 )
 
@@ -161,3 +162,50 @@ def test_operations_leave_their_input_alone_and_refuse_what_is_no_layout(operati
     operation(labels)
     with pytest.raises(LayoutError):
         operation(np.zeros((3, 3)))
+
+
+def test_specks_that_the_border_cuts_can_stay():
+    labels = np.zeros((8, 8), int)
+    labels[0, 0], labels[3, 3], labels[5, 7], labels[6:, 3:6] = 1, 2, 3, 4
+    assert set(np.unique(remove_specks(labels, 4, keep_cut=True))) == {0, 1, 3, 4}
+    assert set(np.unique(remove_specks(labels, 4))) == {0, 4}
+
+
+def lumpy_nucleus(side=64, radius=18):
+    y, x = np.mgrid[:side, :side] - side / 2
+    wave = 1 + 0.12 * np.sin(11 * np.arctan2(y, x))
+    return (np.hypot(x, y) < radius * wave).astype(np.uint16) * 7
+
+
+def test_smoothed_outlines_are_smoother_and_areas_stay():
+    lumpy = lumpy_nucleus()
+    smooth = smooth_outlines(lumpy, 3)
+    (before,), (after,) = (
+        regionprops_table(la, properties=["solidity"])["solidity"] for la in (lumpy, smooth)
+    )
+    assert before < 0.93 < 0.96 < after
+    assert smooth.dtype == lumpy.dtype and set(np.unique(smooth)) == {0, 7}
+    assert np.count_nonzero(smooth) == pytest.approx(np.count_nonzero(lumpy), rel=0.02)
+
+
+def test_smoothing_loses_no_nucleus_and_keeps_neighbours_apart():
+    labels = scatter_nuclei((200, 200), density=0.4, mean_area_px=150, min_gap_px=0, seed=3)
+    labels[100, 100:104], labels[50:53, 50] = 9001, 9002  # a sliver and a speck
+    smooth = smooth_outlines(labels, 2)
+    ids, before = np.unique(labels, return_counts=True)
+    after = np.array([np.count_nonzero(smooth == i) for i in ids])
+    assert (after > 0.6 * before).all()
+    assert np.mean(smooth == labels) > 0.93
+
+
+def test_smoothing_by_nothing_changes_nothing():
+    labels = scatter_nuclei((100, 100), density=0.3, seed=0)
+    np.testing.assert_array_equal(smooth_outlines(labels, 0), labels)
+    with pytest.raises(RequestError, match="scale_px"):
+        smooth_outlines(labels, -1)
+
+
+def test_a_nucleus_at_the_border_is_smoothed_as_if_it_went_on():
+    lumpy = lumpy_nucleus()[:, 32:]
+    whole = smooth_outlines(lumpy_nucleus(), 3)[:, 32:]
+    assert np.mean(smooth_outlines(lumpy, 3) == whole) > 0.98

@@ -27,6 +27,7 @@ from napari_nudiff.diffusion.weights import Model
 from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
 from napari_nudiff.nuclei.descriptors import density_globals
 from napari_nudiff.nuclei.instances import decode_instances, decode_official
+from napari_nudiff.nuclei.layout import relabel_contiguous, remove_specks, smooth_outlines
 from napari_nudiff.nuclei.structure import encode_structure, validate_layout
 from napari_nudiff.synthesis.canvas import CanvasNoise
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
@@ -115,7 +116,8 @@ def sample_layout(request: LayoutRequest) -> Job:
         yield Progress("sample", step + 1, request.steps, _structure_preview(x0))
     structure = from_signed(last[None])[0].numpy()
     decode = decode_official if model.header.parametrisation == "eps" else decode_instances
-    labels = decode(structure)
+    drawn = remove_specks(decode(structure), request.min_nucleus_px, keep_cut=True)
+    labels = relabel_contiguous(smooth_outlines(drawn, request.smoothing_px))
     return Sample(labels, None, _provenance("layout", request, checkpoint, labels))
 
 

@@ -78,6 +78,10 @@ class LayoutRequest(SynthesisRequest):
     # Foreground fraction and mean area of the nuclei to ask for; None = as it comes.
     density: float | None = None
     mean_area_px: float | None = None
+    # Outlines of the nuclei are smoothed on this scale; 0 = as the model drew them.
+    smoothing_px: float = 2.0
+    # Smaller nuclei are left out, but for those that the border cuts.
+    min_nucleus_px: int = 31
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,6 +94,10 @@ class LayoutRequest(SynthesisRequest):
             _refuse("density", self.density, "a fraction of the area, 0 to 0.9")
         if self.mean_area_px is not None and not 0 <= self.mean_area_px <= 10_000:
             _refuse("mean_area_px", self.mean_area_px, "0 to 10000 px")
+        if not 0 <= self.smoothing_px <= 10:
+            _refuse("smoothing_px", self.smoothing_px, "0 to 10")
+        if not 0 <= self.min_nucleus_px <= 10_000:
+            _refuse("min_nucleus_px", self.min_nucleus_px, "0 to 10000")
 
 
 @dataclass(frozen=True)
