@@ -250,7 +250,7 @@ class _Run:
     def _plan(self) -> None:
         """Note the configuration where it is new; places on this machine are nobody's business."""
         plan = self.config.to_dict()
-        plan |= {"data": Path(self.config.data).name, "out": self.out.name}
+        plan |= {key: Path(plan[key]).name for key in ("data", "out", "start_from")}
         if not self.plans or self.plans[-1]["config"] != plan:
             self.plans.append({"from_step": self.step, "config": plan})
 
