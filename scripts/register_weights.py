@@ -1,9 +1,9 @@
-"""Complete the headers of the embedded weights and write their size and sha256 into the registry.
+"""Complete the headers of the released weights and write their size and sha256 into the registry.
 
 python scripts/register_weights.py
 
-Run it after putting a file of a training run into src/napari_nudiff/weights/. Running it again
-changes nothing.
+Run it after putting a file of a training run into src/napari_nudiff/weights/ (embedded) or
+checkpoints/ (fetched). Running it again changes nothing.
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-PACKAGE = Path(__file__).parents[1] / "src" / "napari_nudiff"
-# Paths of the machine that trained: of no use to anyone else.
-PRIVATE = {"data", "out"}
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "napari_nudiff"
 
 
 def main() -> None:
-    """Register every embedded checkpoint, or none."""
+    """Register every checkpoint, or none."""
     registry = PACKAGE / "checkpoints.toml"
     text = registry.read_text(encoding="utf-8")
     changed = {}
     for name, table in tomllib.loads(text)["checkpoints"].items():
-        if table.get("embedded"):
-            path = PACKAGE / "weights" / table["file"]
-            if not path.is_file():
-                sys.exit(f"{path} does not exist; nothing was changed.")
-            changed[path] = with_card(path.read_bytes(), table)
-            text = registered(text, name, changed[path])
+        folder = PACKAGE / "weights" if table.get("embedded") else ROOT / "checkpoints"
+        path = folder / table["file"]
+        if not path.is_file():
+            sys.exit(f"{path} does not exist; nothing was changed.")
+        changed[path] = with_card(path.read_bytes(), table)
+        text = registered(text, name, changed[path])
     for path, content in changed.items():
         path.write_bytes(content)
     registry.write_text(text, encoding="utf-8")
@@ -46,10 +45,8 @@ def with_card(content: bytes, table: dict[str, Any]) -> bytes:
     start = 8 + int.from_bytes(content[:8], "little")
     index = json.loads(content[8:start])
     header = json.loads(index["__metadata__"]["header"])
-    training = header["card"].get("training", {})
     header["card"] |= {
         **{key: table[key] for key in ("licence", "training_data", "um_per_px")},
-        "training": {key: value for key, value in training.items() if key not in PRIVATE},
         "weights_sha256": hashlib.sha256(content[start:]).hexdigest(),
     }
     index["__metadata__"]["header"] = json.dumps(header)

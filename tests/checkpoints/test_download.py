@@ -208,7 +208,7 @@ def test_the_preference_is_used(remote, server, monkeypatch) -> None:
     assert server.requests == {"/models/lab-image-v2.safetensors": 1}
 
 
-@pytest.mark.parametrize("url", ["ftp://example.org", "example.org/models", "file:///etc"])
+@pytest.mark.parametrize("url", ["ftp://example.org", "example.org/models", "/nowhere/at all"])
 def test_what_is_no_address_is_refused(url, cache, remote, monkeypatch) -> None:
     with pytest.raises(DownloadError, match="https://"):
         set_base_url(url)
@@ -223,3 +223,42 @@ def test_damaged_settings_are_told(cache) -> None:
     (cache / "settings.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"settings\.json"):
         base_url()
+
+
+@pytest.fixture
+def folder(weights, tmp_path, monkeypatch):
+    """A folder that has the checkpoint of the lab's registry, as the base address."""
+    register(monkeypatch, tmp_path, weights.read_bytes())
+    folder = tmp_path / "of the lab"
+    folder.mkdir()
+    (folder / f"{NAME}-v2.safetensors").write_bytes(weights.read_bytes())
+    monkeypatch.setenv("NUDIFF_BASE_URL", str(folder))
+    return folder
+
+
+def test_a_folder_can_be_fetched_from(folder, weights) -> None:
+    path = fetch_checkpoint(find_checkpoint(NAME))
+    assert path.read_bytes() == weights.read_bytes()
+    assert path.parent != folder
+
+
+def test_a_folder_is_kept_as_the_preference_wherever_one_stands(folder, monkeypatch) -> None:
+    monkeypatch.delenv("NUDIFF_BASE_URL")
+    monkeypatch.chdir(folder.parent)
+    set_base_url(folder.name)
+    monkeypatch.chdir("/")
+    assert fetch_checkpoint(find_checkpoint(NAME)).is_file()
+
+
+def test_a_folder_that_lacks_the_file_is_told(folder, cache) -> None:
+    (folder / f"{NAME}-v2.safetensors").unlink()
+    with pytest.raises(DownloadError, match="no such file in that folder"):
+        fetch_checkpoint(find_checkpoint(NAME))
+    assert files_in(cache) == []
+
+
+def test_a_wrong_file_in_a_folder_is_refused(folder, cache) -> None:
+    (folder / f"{NAME}-v2.safetensors").write_bytes(b"something else")
+    with pytest.raises(DownloadError, match="sha256"):
+        fetch_checkpoint(find_checkpoint(NAME))
+    assert files_in(cache) == []

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from napari_nudiff.checkpoints.cache import cache_folder, read_json, write_json
 from napari_nudiff.checkpoints.integrity import fingerprint, intact_path, local_path, place_of
@@ -58,7 +60,7 @@ def set_base_url(url: str) -> None:
     Parameters
     ----------
     url : str
-        An ``http://`` or ``https://`` address; "" forgets the stored one.
+        An ``http://`` or ``https://`` address, or a folder; "" forgets the stored one.
 
     Raises
     ------
@@ -67,9 +69,7 @@ def set_base_url(url: str) -> None:
     CheckpointError
         The settings cannot be read or written.
     """
-    if url:
-        _require_http(url)
-    write_json(_SETTINGS, {**read_json(_SETTINGS, dict), "base_url": url})
+    write_json(_SETTINGS, {**read_json(_SETTINGS, dict), "base_url": url and _resolved(url)})
 
 
 def fetch_checkpoint(checkpoint: Checkpoint, progress: ProgressBar | None = None) -> Path:
@@ -109,20 +109,25 @@ def _address(checkpoint: Checkpoint) -> str:
             raise DownloadError(
                 f"{checkpoint.name} cannot be fetched: no public host of the checkpoints exists "
                 "yet, and no base address is set. Nothing was changed. Set the address of a "
-                "server that has it, in the preferences or as NUDIFF_BASE_URL, or add the file "
-                "itself with `nudiff models add FILE`."
+                "server or a folder that has it, in the preferences or as NUDIFF_BASE_URL (the "
+                "repository has a folder checkpoints), or add the file itself with "
+                "`nudiff models add FILE`."
             )
-        address = f"{base.rstrip('/')}/{address.lstrip('/')}"
-    return _require_http(address)
+        address = f"{_resolved(base).rstrip('/')}/{address.lstrip('/')}"
+    return _resolved(address)
 
 
-def _require_http(url: str) -> str:
-    if not re.match(r"https?://[^/\s]+", url):
+def _resolved(address: str) -> str:
+    """An address with its scheme; that of a folder on this machine is ``file://``."""
+    if re.match(r"https?://[^/\s]+|file:///", address):
+        return address
+    folder = Path(address).expanduser()
+    if not folder.is_dir():
         raise DownloadError(
-            f"{url!r} is no address that checkpoints can be fetched from; one that starts with "
-            "https:// or http:// is needed. Nothing was changed."
+            f"{address!r} is no address that checkpoints can be fetched from; one that starts with "
+            "https:// or http://, or an existing folder, is needed. Nothing was changed."
         )
-    return url
+    return folder.absolute().as_uri()
 
 
 def _download(checkpoint: Checkpoint, url: str, progress: ProgressBar | None) -> None:
@@ -160,23 +165,31 @@ def _transfer(
     checkpoint: Checkpoint, progress: ProgressBar | None, url: str, target: str, fetcher: object
 ) -> None:
     """One attempt of pooch; what the server refuses for good is not tried again."""
-    import requests
-
     if progress is not None:
         progress.reset()
         progress.total = checkpoint.size_bytes
         progress.update(0)  # a chance to cancel while the server cannot be reached
-    with (
-        requests.get(url, stream=True, timeout=_TIMEOUT_S) as answer,
-        open(target, "wb") as file,
-    ):
-        if 400 <= answer.status_code < 500 and answer.status_code not in _PASSING:
-            raise _failure(checkpoint, url, requests.HTTPError(response=answer))
-        answer.raise_for_status()
-        for chunk in answer.iter_content(_CHUNK_BYTES):
+    source = _of_folder(url) if url.startswith("file:") else _of_server(checkpoint, url)
+    with open(target, "wb") as file:
+        for chunk in source:
             file.write(chunk)
             if progress is not None:
                 progress.update(len(chunk))
+
+
+def _of_folder(url: str) -> Iterator[bytes]:
+    with open(url2pathname(urlparse(url).path), "rb") as file:
+        yield from iter(partial(file.read, _CHUNK_BYTES), b"")
+
+
+def _of_server(checkpoint: Checkpoint, url: str) -> Iterator[bytes]:
+    import requests
+
+    with requests.get(url, stream=True, timeout=_TIMEOUT_S) as answer:
+        if 400 <= answer.status_code < 500 and answer.status_code not in _PASSING:
+            raise _failure(checkpoint, url, requests.HTTPError(response=answer))
+        answer.raise_for_status()
+        yield from answer.iter_content(_CHUNK_BYTES)
 
 
 def _failure(checkpoint: Checkpoint, url: str, error: Exception) -> DownloadError:
@@ -200,6 +213,9 @@ def _diagnosis(checkpoint: Checkpoint, error: Exception) -> tuple[str, str]:
         return reason, "Check the network, the proxy and the base address"
     if isinstance(error, exceptions.RequestException):
         return f"the transfer broke off ({str(error)[:300]})", "Try again"
+    if isinstance(error, FileNotFoundError):
+        what = "there is no such file in that folder"
+        return what, "Check the base address (NUDIFF_BASE_URL or the preferences)"
     if isinstance(error, ValueError):
         what = f"what arrived has not the registered sha256 {checkpoint.sha256}"
         return what, "It was deleted. Try again; if it stays so, tell who runs that server"
