@@ -52,7 +52,7 @@ def _variants(config: TrainConfig, batches: int) -> dict[str, Callable[[], float
     pairs, _ = load_pairs(Path(config.data), held_out=config.held_out)
     crops = TrainingCrops(pairs, config)
     ready = draw_batch(crops, 0, config.stages[0].batch_crops).to(run.device)
-    cores = len(os.sched_getaffinity(0))
+    cores = os.cpu_count() or 1
 
     def prepare(workers: int) -> float:
         source = supply(crops, replace(config, workers=workers), 0, run.accelerator)

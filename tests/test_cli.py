@@ -271,9 +271,11 @@ def test_models_fetch_shows_a_bar_while_it_downloads(registered, capsys, quiet) 
     assert capsys.readouterr().err == ""  # it is there already
 
 
+@pytest.mark.slow
 def test_a_training_can_be_planned_run_and_watched(tmp_path, capsys) -> None:
     from napari_nudiff.dataset.images import write_layout, write_rgb
     from napari_nudiff.nuclei.layout import scatter_nuclei
+    from napari_nudiff.training.records import read_log
 
     labels = scatter_nuclei((64, 64), density=0.3, mean_area_px=200, seed=0)
     image = np.where(labels[..., None] > 0, (90, 60, 140), (230, 180, 210)).astype(np.uint8)
@@ -296,3 +298,9 @@ def test_a_training_can_be_planned_run_and_watched(tmp_path, capsys) -> None:
     assert "step 2 of 2 (100%)" in capsys.readouterr().out
     assert main(["train", "structure", "--config", str(tmp_path / "own.toml")]) == 2
     assert "nudiff train image" in capsys.readouterr().err
+    command[command.index(str(run))] = str(tmp_path / "shared")
+    assert main([*command, "--processes", "2"]) == 0
+    losses = [[r.loss for r in read_log(folder)] for folder in (run, tmp_path / "shared")]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)  # in bf16, on different thread counts
+    assert main([*command, "--processes", "2", "--restart", "--data", "nowhere"]) == 2
+    assert "one of 2 processes" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from napari_nudiff import __version__
-from napari_nudiff.cli import models, synthesis, train
+from napari_nudiff.cli import data, models, synthesis, train
 from napari_nudiff.errors import NudiffError
 
 
@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 for bad input, told in one line; 130 if interrupted.
     """
     args = _parser().parse_args(argv)
+    args.argv = list(sys.argv[1:] if argv is None else argv)
     try:
         args.run(args)
     except NudiffError as error:
@@ -45,6 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (synthesis, train, models):
+    for group in (synthesis, data, train, models):
         group.add_commands(commands)
     return parser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from napari_nudiff.cli.options import add_quiet
-from napari_nudiff.errors import RequestError
+from napari_nudiff.errors import DatasetError, RequestError
 
 if TYPE_CHECKING:
     from napari_nudiff.training.config import TrainConfig
@@ -36,6 +37,9 @@ def train(args: argparse.Namespace) -> None:
     config = _config(args)
     if args.dry_run:
         print(_estimate_table(config))
+        return
+    if args.processes > 1 and "RANK" not in os.environ:
+        _launch(args)
         return
     from napari_nudiff.training.loop import train as run
 
@@ -65,6 +69,20 @@ def watch_run(args: argparse.Namespace) -> None:
         if status.finished or not follow:
             return
         time.sleep(args.every)
+
+
+def _launch(args: argparse.Namespace) -> None:
+    """Run the same command in several processes of this machine, which share each batch."""
+    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={args.processes}"]
+    command = [sys.executable, "-m", *launcher, "-m", "napari_nudiff.cli", *args.argv]
+    # Each process takes its share of the cores, but for what the user says of them.
+    threads = str(max((os.cpu_count() or 1) // args.processes, 1))
+    status = subprocess.run(command, env={"OMP_NUM_THREADS": threads} | os.environ, check=False)
+    if status.returncode:
+        raise DatasetError(
+            f"The training stopped in one of {args.processes} processes: its message is above. The "
+            "same command goes on from the last checkpoint."
+        )
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
@@ -127,6 +145,7 @@ def _add_role(verbs: Any, role: str) -> None:
     p.add_argument("--save-steps", type=int, help="a checkpoint every so many steps")
     p.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
     p.add_argument("--precision", choices=("bf16", "fp16", "fp32"))
+    p.add_argument("--processes", type=int, default=1, help="that share each batch; one a GPU")
     p.add_argument("--compile", action="store_true", help="compile the network first")
     p.add_argument("--restart", action="store_true", help="do not resume what is in --out")
     p.add_argument("--dry-run", action="store_true", help="show what it would take, and stop")

@@ -10,27 +10,34 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.groups import HELD_OUT
 from napari_nudiff.dataset.images import read_layout, read_rgb
+from napari_nudiff.dataset.prepared import read_index
 from napari_nudiff.errors import DatasetError
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One H&E image (H, W, 3) uint8 with its instance labels (H, W)."""
+    """One H&E image (H, W, 3) uint8 with its instance labels (H, W).
+
+    ``group`` is the patient or slide of a prepared set, else empty.
+    """
 
     stem: str
     image: NDArray[np.uint8]
     labels: NDArray[np.integer]
+    group: str = ""
 
 
 def load_pairs(folder: Path, *, held_out: Sequence[str] = ()) -> tuple[list[Pair], list[Pair]]:
-    """Read ``images/*.png`` with ``labels/*.tif`` of the same stems.
+    """Read a prepared set, or ``images/*.png`` with ``labels/*.tif`` of the same stems.
 
     Parameters
     ----------
     folder : Path
     held_out : sequence of str
-        Shell patterns of the stems that go into the second list.
+        Shell patterns of the stems that go into the second list. Without any, a prepared set is
+        split as its ``dataset.json`` says, and of a bare folder nothing is held out.
 
     Returns
     -------
@@ -39,22 +46,34 @@ def load_pairs(folder: Path, *, held_out: Sequence[str] = ()) -> tuple[list[Pair
     Raises
     ------
     DatasetError
-        There are no images, a label image is missing, or the sizes of a pair differ.
+        There are no images, a file is missing, or the sizes of a pair differ.
     """
-    paths = sorted((Path(folder) / "images").glob("*.png"))
-    if not paths:
-        raise DatasetError(
-            f"No images/*.png in {folder}. Training needs a folder with images/NAME.png and "
-            "labels/NAME.tif."
-        )
-    pairs = [_load_pair(path) for path in paths]
-    kept_out = [any(fnmatch(pair.stem, pattern) for pattern in held_out) for pair in pairs]
+    folder = Path(folder)
+    index = read_index(folder)
+    if index is None:
+        pairs = [_load_pair(folder, path.stem) for path in _images(folder)]
+    else:
+        pairs = [_load_pair(folder, item.name, item.group) for item in index.items]
+    if index is None or held_out:
+        kept_out = [any(fnmatch(pair.stem, pattern) for pattern in held_out) for pair in pairs]
+    else:
+        kept_out = [item.split == HELD_OUT for item in index.items]
     training = [p for p, out in zip(pairs, kept_out, strict=True) if not out]
     return training, [p for p, out in zip(pairs, kept_out, strict=True) if out]
 
 
-def _load_pair(path: Path) -> Pair:
-    labels_path = path.parent.parent / "labels" / f"{path.stem}.tif"
+def _images(folder: Path) -> list[Path]:
+    paths = sorted((folder / "images").glob("*.png"))
+    if not paths:
+        raise DatasetError(
+            f"No images/*.png in {folder}. Training needs a folder with images/NAME.png and "
+            "labels/NAME.tif, such as `nudiff data prepare` writes."
+        )
+    return paths
+
+
+def _load_pair(folder: Path, stem: str, group: str = "") -> Pair:
+    path, labels_path = folder / "images" / f"{stem}.png", folder / "labels" / f"{stem}.tif"
     if not labels_path.exists():
         raise DatasetError(f"{path.name} has no labels: {labels_path} does not exist.")
     image, labels = read_rgb(path), read_layout(labels_path)
@@ -63,4 +82,4 @@ def _load_pair(path: Path) -> Pair:
             f"{path.name} is {image.shape[:2]} pixels and its labels are {labels.shape}; "
             "they must have the same size."
         )
-    return Pair(path.stem, image, labels)
+    return Pair(stem, image, labels, group)

@@ -114,7 +114,7 @@ def supply(
     workers = config.workers
     if workers < 0:
         # On a CPU the network needs the cores itself.
-        workers = min(len(os.sched_getaffinity(0)), 16) if cuda else 0
+        workers = min(os.cpu_count() or 1, 16) if cuda else 0
     keys = CropKeys(config, step, accelerator.process_index, accelerator.num_processes)
     loader = DataLoader(
         crops,

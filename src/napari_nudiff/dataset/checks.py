@@ -1,0 +1,206 @@
+"""Checks of one labelled image, and the repairs that are safe."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nudiff.dataset.masks import as_rgb, number_nuclei, resample_image, resample_labels
+from napari_nudiff.dataset.problems import Problem, is_error
+from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
+from napari_nudiff.errors import DatasetError
+from napari_nudiff.nuclei.layout import relabel_contiguous, split_disconnected
+
+SHIPPED_UM_PER_PX = 0.25
+"""What the shipped models were trained at."""
+
+SMALLEST_SIDE_PX = 128
+"""A training crop."""
+
+SPECK_PX = 10
+"""Nuclei with fewer pixels are specks."""
+
+LARGEST_FRACTION = 0.25
+"""A nucleus that covers more of its image is hardly one."""
+
+_SAME_SCALE = 0.05  # sizes of pixels that differ by less are equal
+_MOST_16_BIT = np.iinfo(np.uint16).max
+
+Array = TypeVar("Array")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How images are checked and mended.
+
+    Attributes
+    ----------
+    um_per_px : float or None
+        Side of a pixel where the files do not tell.
+    target_um_per_px : float or None
+        What to resample to; None leaves every image as it is.
+    keep_disconnected : bool
+        Whether parts that share an id stay one nucleus.
+    """
+
+    um_per_px: float | None = None
+    target_um_per_px: float | None = None
+    keep_disconnected: bool = False
+
+
+class Ready(NamedTuple):
+    """An image as it goes into a prepared set.
+
+    Attributes
+    ----------
+    image : ndarray, (H, W, 3), uint8
+    labels : ndarray, (H, W), int32
+        Nuclei 1..N.
+    um_per_px : float or None
+    source_sha256 : str
+        Fingerprint of the image before it was resampled.
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    um_per_px: float | None
+    source_sha256: str
+
+
+def check_image(found: LabelledImage, rules: Rules) -> tuple[Ready | None, list[Problem]]:
+    """Read, check and mend one labelled image.
+
+    Parameters
+    ----------
+    found : LabelledImage
+    rules : Rules
+
+    Returns
+    -------
+    ready : Ready or None
+        None where a problem is an error.
+    problems : list of Problem
+    """
+    told = _Told(found.name)
+    loaded = told.attempt("unreadable", found.load)
+    if loaded is None:
+        return None, told.problems
+    for note in loaded.notes:
+        told.note("reading", note)
+    image = told.attempt("image type", lambda: told.heard("image type", as_rgb(loaded.image)))
+    ids = told.attempt("label type", lambda: told.heard("label type", number_nuclei(loaded.labels)))
+    if image is not None and ids is not None and image.shape[:2] != ids.shape:
+        told.error("sizes differ", f"image {image.shape[:2]}, labels {ids.shape}")
+    um_per_px, factor = _scale(loaded, rules, told)
+    if image is None or ids is None or any(map(is_error, told.problems)):
+        return None, told.problems
+    _look_at_image(image, told)
+    labels = _mend(ids, rules, told)
+    _look_at_nuclei(labels, told)
+    sha256 = pixels_sha256(image)
+    if factor != 1:
+        image = resample_image(image, factor)
+        labels = relabel_contiguous(resample_labels(labels, factor))
+    return Ready(image, labels, um_per_px, sha256), told.problems
+
+
+def pixels_sha256(image: NDArray[np.uint8]) -> str:
+    """Fingerprint of the pixels of an image, however it is stored."""
+    data = str(image.shape).encode() + np.ascontiguousarray(image).tobytes()
+    return hashlib.sha256(data).hexdigest()
+
+
+class _Told:
+    """Problems of one image, as they are found."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.problems: list[Problem] = []
+
+    def error(self, what: str, detail: str) -> None:
+        self.problems.append(Problem("error", self.name, what, detail))
+
+    def warn(self, what: str, detail: str) -> None:
+        self.problems.append(Problem("warning", self.name, what, detail))
+
+    def note(self, what: str, detail: str) -> None:
+        self.problems.append(Problem("note", self.name, what, detail))
+
+    def heard(self, what: str, answer: tuple[Array, list[str]]) -> Array:
+        """The first of an answer, its notes being told."""
+        for note in answer[1]:
+            self.note(what, note)
+        return answer[0]
+
+    def attempt(self, what: str, action: Callable[[], Array]) -> Array | None:
+        """The result, or None and an error told."""
+        try:
+            return action()
+        except DatasetError as error:
+            self.error(what, str(error))
+            return None
+
+
+def _scale(loaded: Loaded, rules: Rules, told: _Told) -> tuple[float | None, float]:
+    """Um per px of the result, and how much an image is to be scaled for it."""
+    here, target = loaded.um_per_px or rules.um_per_px, rules.target_um_per_px
+    if loaded.um_per_px and rules.um_per_px and not _close(loaded.um_per_px, rules.um_per_px):
+        detail = f"the file says {here:g}, which counts, and --um-per-px {rules.um_per_px:g}"
+        told.warn("um per px contradicted", detail)
+    if here is None:
+        tell = told.error if target else told.warn
+        tell("um per px missing", "the files do not tell it; --um-per-px does")
+        return None, 1
+    if target and not _close(here, target):
+        told.note("resampled", f"from {here:g} to {target:g} um per px")
+        return target, here / target
+    if not target and not _close(here, SHIPPED_UM_PER_PX):
+        detail = f"{here:g}; the shipped models expect {SHIPPED_UM_PER_PX:g} (--target-um-per-px)"
+        told.warn("um per px unusual", detail)
+    return here, 1
+
+
+def _look_at_image(image: NDArray[np.uint8], told: _Told) -> None:
+    if (image == image[0, 0]).all():
+        told.warn("one colour", f"every pixel of the image is {tuple(map(int, image[0, 0]))}")
+    if min(image.shape[:2]) < SMALLEST_SIDE_PX:
+        detail = f"{image.shape[0]} x {image.shape[1]} px; a training crop has {SMALLEST_SIDE_PX}"
+        told.warn("small image", detail)
+
+
+def _mend(ids: NDArray[np.int64], rules: Rules, told: _Told) -> NDArray[np.int32]:
+    """Nuclei 1..N, each connected."""
+    highest = int(ids.max(initial=0))
+    labels = relabel_contiguous(ids)
+    count = int(labels.max(initial=0))
+    if highest > _MOST_16_BIT:
+        told.note("huge ids", f"the highest is {highest}; {count} nuclei were renumbered")
+    elif highest != count:
+        told.note("gaps in ids", f"{count} nuclei with ids up to {highest} were renumbered")
+    parts = relabel_contiguous(split_disconnected(labels))
+    extra = int(parts.max(initial=0)) - count
+    if extra and rules.keep_disconnected:
+        told.warn("disconnected ids", f"{extra} parts lie apart from the nucleus of their id")
+    elif extra:
+        told.note("disconnected ids", f"{extra} parts lay apart and were made nuclei")
+    return labels if rules.keep_disconnected else parts
+
+
+def _look_at_nuclei(labels: NDArray[np.int32], told: _Told) -> None:
+    areas = np.bincount(labels.ravel())[1:]
+    if not len(areas):
+        told.warn("no nuclei", "the labels are empty")
+    elif specks := int((areas < SPECK_PX).sum()):
+        told.warn("specks", f"{specks} of {len(areas)} nuclei have fewer than {SPECK_PX} px")
+    if huge := int((areas > LARGEST_FRACTION * labels.size).sum()):
+        share = areas.max() / labels.size
+        told.warn("huge nuclei", f"{huge}; the largest covers {share:.0%} of the image")
+
+
+def _close(a: float, b: float) -> bool:
+    return abs(a / b - 1) <= _SAME_SCALE

@@ -1,0 +1,206 @@
+"""From a survey of what labs have to a prepared set: cut and write."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nudiff import __version__
+from napari_nudiff.dataset.checks import Ready, Rules, check_image, pixels_sha256
+from napari_nudiff.dataset.groups import HELD_OUT, TRAIN
+from napari_nudiff.dataset.prepared import Entry, Index, Item, check_target, write_set
+from napari_nudiff.dataset.problems import problem_csv
+from napari_nudiff.dataset.subset import (
+    Describe,
+    cut,
+    describe_patch,
+    nuclei_shown,
+    read_features,
+    select_patches,
+    standardised,
+)
+from napari_nudiff.dataset.survey import PrepareConfig, Record, Survey, Watch, stop_on_errors
+from napari_nudiff.errors import DatasetError
+from napari_nudiff.nuclei.layout import relabel_contiguous
+
+Window = tuple[int, int, int, int]
+"""Top, left, height, width (pixels)."""
+
+
+def prepare(
+    out: Path,
+    surveyed: Survey,
+    config: PrepareConfig,
+    *,
+    overwrite: bool = False,
+    describe: Describe = describe_patch,
+    watch: Watch = iter,
+) -> Index:
+    """Write what was surveyed as a prepared set.
+
+    Parameters
+    ----------
+    out : Path
+    surveyed : Survey
+    config : PrepareConfig
+        That of the survey.
+    overwrite : bool
+        Replace a prepared set.
+    describe : callable
+        Features of a patch, for a subset.
+    watch : callable, optional
+        Shows progress.
+
+    Returns
+    -------
+    Index
+
+    Raises
+    ------
+    DatasetError
+        There are errors, nothing is left, or ``out`` cannot be written.
+    """
+    if not config.skip_bad:
+        stop_on_errors(surveyed.problems)
+    if not surveyed.records:
+        raise DatasetError("No image is left to write. See the problems listed.")
+    check_target(out, config.sources, overwrite)
+    about = _about(config)
+    if config.subset_percent is None:
+        entries = _whole_images(surveyed.records, config.rules, watch)
+    else:
+        chosen, about["subset"] = _choose_patches(surveyed.records, config, describe, watch)
+        entries = _patches(surveyed.records, chosen, config.rules, watch)
+    return write_set(out, entries, about, problem_csv(surveyed.problems))
+
+
+def _ready(record: Record, rules: Rules) -> Ready:
+    ready, problems = check_image(record.found, rules)
+    if ready is None:
+        raise DatasetError(
+            f"{record.found.name} changed while it was prepared: {problems[-1].detail}"
+        )
+    return ready
+
+
+def _whole_images(records: Sequence[Record], rules: Rules, watch: Watch) -> Iterator[Entry]:
+    for record in watch(records):
+        yield _whole(record, _ready(record, rules))
+
+
+def _whole(record: Record, ready: Ready) -> Entry:
+    height, width = ready.labels.shape
+    item = Item(
+        name=record.found.name,
+        group=record.group,
+        split=record.split,
+        height_px=height,
+        width_px=width,
+        nuclei=int(ready.labels.max(initial=0)),
+        um_per_px=ready.um_per_px,
+        source=record.found.source,
+        image_sha256=pixels_sha256(ready.image),
+    )
+    return Entry(item, ready.image, ready.labels)
+
+
+def _choose_patches(
+    records: Sequence[Record], config: PrepareConfig, describe: Describe, watch: Watch
+) -> tuple[dict[str, list[Window]], dict[str, Any]]:
+    """Windows to keep of each training image, and what they are of all."""
+    assert config.subset_percent is not None
+    training = [record for record in records if record.split == TRAIN]
+    patches, described, nuclei = _describe(training, config, describe, watch)
+    if config.features:
+        features = read_features(config.features, len(patches))
+    else:
+        features = standardised(np.array(described))
+    share = config.subset_percent / 100
+    kept = select_patches(
+        patches, features, nuclei, share=share, selection=config.selection, seed=config.seed
+    )
+    chosen: dict[str, list[Window]] = defaultdict(list)
+    for image, top, left, height, width in patches[kept].tolist():
+        chosen[training[image].found.name].append((top, left, height, width))
+    shown, total = (int(nuclei_shown(nuclei, o)[-1]) for o in (kept, np.arange(len(patches))))
+    facts = {"patches": len(kept), "of_patches": len(patches), "nuclei": shown, "of_nuclei": total}
+    return chosen, facts
+
+
+def _describe(
+    training: Sequence[Record], config: PrepareConfig, describe: Describe, watch: Watch
+) -> tuple[NDArray[np.int64], list[NDArray[np.floating]], list[NDArray[np.int64]]]:
+    """All patches, their features, and the nuclei in each."""
+    patches, features, nuclei = [], [], []
+    count = 0
+    for number, record in enumerate(watch(training)):
+        ready = _ready(record, config.rules)
+        height, width = ready.labels.shape
+        for window in cut((height, width), config.patch_px, config.stride_px):
+            image, labels = _windows(ready, window)
+            patches.append((number, *window))
+            features += [] if config.features else [describe(image, labels)]
+            ids = np.unique(labels)
+            nuclei.append(ids[ids > 0].astype(np.int64) + count)
+        count += record.nuclei
+    if not patches:
+        raise DatasetError("No image is left to train on, so there is nothing to take a subset of.")
+    return np.array(patches, dtype=np.int64), features, nuclei
+
+
+def _patches(
+    records: Sequence[Record], chosen: dict[str, list[Window]], rules: Rules, watch: Watch
+) -> Iterator[Entry]:
+    """Held-out images whole, of training images the chosen windows."""
+    for record in watch([r for r in records if r.split == HELD_OUT or r.found.name in chosen]):
+        ready = _ready(record, rules)
+        if record.split == HELD_OUT:
+            yield _whole(record, ready)
+        else:
+            yield from (_patch(record, ready, window) for window in chosen[record.found.name])
+
+
+def _patch(record: Record, ready: Ready, window: Window) -> Entry:
+    image, labels = _windows(ready, window)
+    part = ready._replace(image=image, labels=relabel_contiguous(labels))
+    whole = _whole(record, part)
+    top, left = window[:2]
+    name = f"{record.found.name}_y{top:05d}_x{left:05d}"
+    item = replace(whole.item, name=name, cut_from=record.found.name, top_px=top, left_px=left)
+    return whole._replace(item=item)
+
+
+def _windows(ready: Ready, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    top, left, height, width = window
+    part = np.s_[top : top + height, left : left + width]
+    return ready.image[part], ready.labels[part]
+
+
+def _about(config: PrepareConfig) -> dict[str, Any]:
+    """Facts about a set; of paths only the last part."""
+    arguments = asdict(config)
+    del arguments["licence"], arguments["citation"]
+    arguments["sources"] = [Path(source).resolve().name for source in config.sources]
+    if config.features:
+        arguments["features"] = Path(config.features).name
+        with _readable(config.features).open("rb") as file:
+            arguments["features_sha256"] = sha256(file.read()).hexdigest()
+    return {
+        "licence": config.licence,
+        "citation": config.citation,
+        "made_by": f"napari-nudiff {__version__}, nudiff data prepare",
+        "arguments": arguments,
+    }
+
+
+def _readable(path: Path) -> Path:
+    if not Path(path).is_file():
+        raise DatasetError(f"The features {path} do not exist. Check the path.")
+    return Path(path)

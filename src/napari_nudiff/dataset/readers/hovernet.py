@@ -1,0 +1,52 @@
+"""HoVer-Net and CoNSeP: ``.mat`` files with ``inst_map``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+from numpy.typing import NDArray
+
+from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
+from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, unreadable
+from napari_nudiff.errors import DatasetError
+
+VARIABLE = "inst_map"
+
+
+def find_hovernet(tree: Tree) -> list[LabelledImage]:
+    """Every ``.mat`` with the image of its stem, such as ``Labels/X.mat`` and ``Images/X.png``."""
+    found = []
+    for path in tree.annotations(".mat"):
+        image = tree.image_of(path)
+        if image is None:
+            complaint = f"{path.name} has no image of the same stem."
+            found.append(unreadable(path.stem, tree.source_of(path), complaint))
+        else:
+            load = partial(_load, image, path)
+            found.append(LabelledImage(path.stem, tree.source_of(image), load))
+    return found
+
+
+def _load(image: Path, path: Path) -> Loaded:
+    return Loaded(read_array(image), _read_instances(path), read_um_per_px(image))
+
+
+def _read_instances(path: Path) -> NDArray[Any]:
+    try:
+        variables = scipy.io.loadmat(path, variable_names=[VARIABLE])
+        others = [] if VARIABLE in variables else [name for name, *_ in scipy.io.whosmat(path)]
+    except NotImplementedError as error:
+        raise DatasetError(
+            f"{path.name} is a MATLAB 7.3 file, which is not read. Save it with -v7."
+        ) from error
+    except Exception as error:  # the reader raises many types for damaged files
+        raise DatasetError(f"Cannot read {path.name}: {error}") from error
+    if VARIABLE not in variables:
+        raise DatasetError(
+            f"{path.name} holds {', '.join(others) or 'nothing'}; a HoVer-Net file has {VARIABLE}."
+        )
+    return np.asarray(variables[VARIABLE])

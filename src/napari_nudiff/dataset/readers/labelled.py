@@ -1,0 +1,63 @@
+"""A labelled image where a lab keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from napari_nudiff.errors import DatasetError
+
+
+class Loaded(NamedTuple):
+    """What the files of one labelled image hold, before any check.
+
+    Attributes
+    ----------
+    image : ndarray
+        As in the file.
+    labels : ndarray
+        As in the file; of outlines, what they cover.
+    um_per_px : float or None
+        None where the files do not tell.
+    notes : tuple of str
+        What the reader left out or had to decide.
+    """
+
+    image: NDArray[Any]
+    labels: NDArray[Any]
+    um_per_px: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """One image with its nuclei, read when asked.
+
+    Attributes
+    ----------
+    name : str
+        Stem of the image's file; need not be unique.
+    source : str
+        Where it lies, from the name of the source on.
+    load : callable
+        Reads it; raises DatasetError where it cannot.
+    group : str
+        What may not be torn apart by a split (patient, slide); empty where the files do not tell.
+    """
+
+    name: str
+    source: str
+    load: Callable[[], Loaded]
+    group: str = ""
+
+
+def unreadable(name: str, source: str, complaint: str) -> LabelledImage:
+    """A labelled image that says what is wrong when it is read."""
+
+    def load() -> Loaded:
+        raise DatasetError(complaint)
+
+    return LabelledImage(name, source, load)

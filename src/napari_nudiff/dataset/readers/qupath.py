@@ -1,0 +1,89 @@
+"""QuPath: one GeoJSON file an image."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_nuclei, lost_note
+from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
+from napari_nudiff.dataset.readers.json_file import mentions, read_json
+from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, unreadable
+from napari_nudiff.errors import DatasetError
+
+_NUCLEI = {"detection", "cell"}
+_NO_NUCLEI = {"tile", "tma_core", "root"}
+
+Feature = dict[str, Any]
+
+
+def find_qupath(tree: Tree) -> list[LabelledImage]:
+    """Every GeoJSON file with the image of its stem."""
+    found = []
+    for path in filter(_is_geojson, tree.annotations(".geojson", ".json")):
+        image, source = tree.image_of(path), tree.source_of(path)
+        if image is None:
+            complaint = f"{path.name} has no image of the same stem."
+            found.append(unreadable(path.stem, source, complaint))
+        else:
+            load = partial(_load, image, path)
+            found.append(LabelledImage(image.stem, tree.source_of(image), load))
+    return found
+
+
+def _is_geojson(path: Path) -> bool:
+    return path.suffix.lower() == ".geojson" or mentions(path, '"Feature"', '"FeatureCollection"')
+
+
+def _load(image_path: Path, path: Path) -> Loaded:
+    image = read_array(image_path)
+    features = _features(path)
+    try:
+        nuclei, notes = _choose(features)
+        shapes = [_polygons(_geometry(feature)) for feature in nuclei]
+        labels, lost = draw_nuclei(filter(None, shapes), image.shape[:2])
+    except (DatasetError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{path.name} holds a damaged object: {error}") from error
+    if others := shapes.count([]):
+        notes.append(f"{others} objects that are no areas (points, lines) left out")
+    return Loaded(image, labels, read_um_per_px(image_path), (*notes, *lost_note(lost)))
+
+
+def _features(path: Path) -> list[Feature]:
+    content = read_json(path)
+    if isinstance(content, dict):
+        content = content.get("features", [content])
+    if not isinstance(content, list) or not all(isinstance(f, dict) for f in content):
+        raise DatasetError(f"{path.name} is no GeoJSON: a list of features was expected.")
+    return content
+
+
+def _choose(features: list[Feature]) -> tuple[list[Feature], list[str]]:
+    """The features that are nuclei: detections and cells, or annotations where there are none."""
+    kept = [f for f in features if _object_type(f) in _NUCLEI]
+    kept = kept or [f for f in features if _object_type(f) not in _NO_NUCLEI]
+    left = len(features) - len(kept)
+    return kept, [f"{left} objects that are no nuclei (regions, tiles) left out"] if left else []
+
+
+def _object_type(feature: Feature) -> str:
+    properties = feature.get("properties") or {}
+    told = properties.get("objectType", properties.get("object_type", ""))
+    return str(told).lower()
+
+
+def _geometry(feature: Feature) -> dict[str, Any]:
+    """Of a cell its nucleus, not its membrane."""
+    return feature.get("nucleusGeometry") or feature.get("geometry") or {"type": ""}
+
+
+def _polygons(geometry: dict[str, Any]) -> list[Polygon]:
+    if geometry["type"] == "Polygon":
+        parts = [geometry["coordinates"]]
+    elif geometry["type"] == "MultiPolygon":
+        parts = geometry["coordinates"]
+    else:
+        return []
+    rings = [[as_ring(ring) for ring in part] for part in parts if part]
+    return [Polygon(outline, tuple(holes)) for outline, *holes in rings]
