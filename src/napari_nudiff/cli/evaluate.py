@@ -1,0 +1,61 @@
+"""``nudiff evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from napari_nudiff.cli.options import add_quiet
+
+
+def add_commands(commands: Any) -> None:
+    """Add ``evaluate`` to the commands of ``nudiff``."""
+    p = commands.add_parser("evaluate", help="measure how good models are")
+    verbs = p.add_subparsers(required=True, metavar="WHAT")
+    verb = verbs.add_parser("pairs", help="images and layouts: agreement, realism, nuclei, copies")
+    verb.set_defaults(run=evaluate_pairs)
+    verb.add_argument("--data", type=Path, required=True, help="what `nudiff data prepare` wrote")
+    verb.add_argument("--out", type=Path, required=True, help="folder for report and samples")
+    verb.add_argument("--held-out", nargs="+", metavar="PATTERN", help="images to judge by")
+    verb.add_argument("--image", help="image model: name or file")
+    verb.add_argument("--structure", help="structure model: name or file")
+    verb.add_argument("--count", type=int, help="layouts to sample and render (64)")
+    verb.add_argument("--size", type=int, dest="size_px", help="side of the images, px (256)")
+    verb.add_argument("--steps", type=int, help="sampling steps (20)")
+    verb.add_argument("--guidance", type=float, help="guidance (1.5)")
+    verb.add_argument("--sampler", help="sampler (dpmpp_2m)")
+    verb.add_argument("--features", help="judge (default), random or inception")
+    verb.add_argument("--feature-weights", type=Path, help="file of the inception features")
+    verb.add_argument("--segmenter", type=Path, help="file to keep the judge in")
+    verb.add_argument("--segmenter-steps", type=int, help="how long to train it (1200)")
+    verb.add_argument("--seed", type=int)
+    verb.add_argument("--device")
+    add_quiet(verb)
+
+
+def evaluate_pairs(args: argparse.Namespace) -> None:
+    """``nudiff evaluate pairs``."""
+    from napari_nudiff.evaluation.report import write_report
+    from napari_nudiff.evaluation.study import Study, StudyConfig
+    from napari_nudiff.evaluation.study import evaluate_pairs as evaluate
+    from napari_nudiff.evaluation.verdicts import verdicts
+
+    values = {f.name: getattr(args, f.name) for f in fields(StudyConfig)}
+    values["held_out"] = tuple(args.held_out or ())
+    config = StudyConfig(**{k: v for k, v in values.items() if v is not None})
+    with tqdm(disable=args.quiet) as bar:
+        for progress in evaluate(config):
+            if isinstance(progress, Study):
+                study = progress
+                continue
+            bar.set_description_str(progress.stage)
+            bar.total, bar.n = progress.steps, progress.step
+            bar.refresh()
+    path = write_report(study)
+    for verdict in verdicts(study):
+        print(f"{verdict.question} {verdict.answer}. {verdict.why}")
+    print(path)

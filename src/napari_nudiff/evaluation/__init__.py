@@ -1,0 +1,1 @@
+"""Studies of what the models make: agreement, realism, nuclei, copies. Headless."""

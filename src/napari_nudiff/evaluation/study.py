@@ -1,0 +1,355 @@
+"""The study of a pair of models: renders, samples, and every number about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nudiff.checkpoints import Checkpoint, find_checkpoint
+from napari_nudiff.dataset.groups import group_of
+from napari_nudiff.dataset.images import read_layout, read_rgb
+from napari_nudiff.dataset.pairs import Pair, load_pairs
+from napari_nudiff.dataset.sample import write_sample
+from napari_nudiff.errors import DatasetError, RequestError
+from napari_nudiff.evaluation.agreement import Field, Score, score
+from napari_nudiff.evaluation.distance import (
+    density_and_coverage,
+    diversity,
+    fid,
+    kid,
+    standardised,
+)
+from napari_nudiff.evaluation.features import EXTRACTORS, make_extractor
+from napari_nudiff.evaluation.memorisation import Memorisation, find_copies
+from napari_nudiff.evaluation.resampling import Interval
+from napari_nudiff.evaluation.segmenter import (
+    Segmenter,
+    SegmenterConfig,
+    load_segmenter,
+    train_segmenter,
+)
+from napari_nudiff.evaluation.statistics import Comparison, compare
+from napari_nudiff.nuclei.descriptors import stain_style
+from napari_nudiff.synthesis.canvas import derived_seed
+from napari_nudiff.synthesis.device import resolve_device
+from napari_nudiff.synthesis.pipeline import Job, completed, render, sample_layout
+from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+
+_FIELDS_PER_IMAGE = 2
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """Everything that determines a study."""
+
+    # What `nudiff data prepare` wrote, or images/ and labels/.
+    data: Path
+    out: Path
+    # Shell patterns of the images that are judged; empty: the split of the data set.
+    held_out: tuple[str, ...] = ()
+    image: str = "tnbc-compact-image"
+    structure: str = "tnbc-compact-structure"
+    # Layouts to sample and render.
+    count: int = 64
+    size_px: int = 256
+    steps: int = 20
+    guidance: float = 1.5
+    sampler: str = "dpmpp_2m"
+    features: str = "judge"
+    feature_weights: Path | None = None
+    # Where the judge is kept; beside the report by default.
+    segmenter: Path | None = None
+    segmenter_steps: int = 1200
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, least in (("count", 1), ("size_px", 64), ("segmenter_steps", 1)):
+            if getattr(self, name) < least:
+                value = getattr(self, name)
+                raise RequestError(f"{name} is {value}; expected at least {least}.")
+        if self.features not in EXTRACTORS:
+            raise RequestError(
+                f"There are no features {self.features!r}; known are {', '.join(EXTRACTORS)}."
+            )
+
+
+@dataclass(frozen=True)
+class StudyProgress:
+    """How far a study is."""
+
+    stage: str
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Realism:
+    """How far renders are from real images; the floor is real against real.
+
+    Attributes
+    ----------
+    kid, kid_floor : Interval
+        Renders, and held-out real crops, against training crops.
+    fid, fid_floor : float
+    density, coverage : float
+    diversity, diversity_real : float
+    n : int
+        Images a set.
+    """
+
+    kid: Interval
+    kid_floor: Interval
+    fid: float
+    fid_floor: float
+    density: float
+    coverage: float
+    diversity: float
+    diversity_real: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study found.
+
+    Attributes
+    ----------
+    config : StudyConfig
+    models : tuple of Checkpoint
+        Structure and image model.
+    fields : list of Field
+        Of held-out images.
+    renders : list of ndarray
+        Of the fields' labels.
+    real_scores, render_scores : list of Score
+    layouts, samples : list of ndarray
+        Sampled layouts and their renders.
+    realism : Realism
+    nuclei : list of Comparison
+    copies, layout_copies : Memorisation
+    training : list of ndarray
+        The training images that copies were sought in.
+    """
+
+    config: StudyConfig
+    models: tuple[Checkpoint, Checkpoint]
+    fields: list[Field]
+    renders: list[NDArray[np.uint8]]
+    real_scores: list[Score]
+    render_scores: list[Score]
+    layouts: list[NDArray[np.integer]]
+    samples: list[NDArray[np.uint8]]
+    realism: Realism
+    nuclei: list[Comparison]
+    copies: Memorisation
+    layout_copies: Memorisation
+    training: list[NDArray[np.uint8]] = field(repr=False)
+
+
+def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
+    """Study a structure and an image model.
+
+    Renders and layouts that the same study already wrote below ``out`` are not made again.
+
+    Parameters
+    ----------
+    config : StudyConfig
+
+    Yields
+    ------
+    StudyProgress, and last the Study
+
+    Raises
+    ------
+    DatasetError
+        Nothing is held out, nothing is left, or images are too small.
+    CheckpointError, RequestError
+    """
+    models = find_checkpoint(config.structure), find_checkpoint(config.image)
+    _check_roles(models)
+    training, held_out = load_pairs(config.data, held_out=config.held_out)
+    _check_pairs(training, held_out, config)
+    judge_path = config.segmenter or config.out / "segmenter.safetensors"
+    settings = SegmenterConfig(config.segmenter_steps, crop_px=min(128, _smallest(training)))
+    for progress in train_segmenter(training, judge_path, settings, config.device):
+        yield StudyProgress("training the judge", progress.step, progress.steps)
+    judge = load_segmenter(judge_path).to(resolve_device(config.device))
+    maker = _Maker(config, models)
+    fields = _fields(held_out, config.size_px, _FIELDS_PER_IMAGE)
+    renders, real_scores, render_scores = [], [], []
+    for i, one in enumerate(fields):
+        image = maker.render(f"held-out-{i:04d}", one.labels, i, tuple(stain_style(one.image)))
+        renders.append(image)
+        real_scores.append(score(judge, one))
+        render_scores.append(score(judge, one, image))
+        yield StudyProgress("rendering held-out layouts", i + 1, len(fields))
+    layouts, samples = [], []
+    for i in range(config.count):
+        layouts.append(maker.layout(f"layout-{i:04d}", i))
+        samples.append(maker.render(f"sampled-{i:04d}", layouts[-1], i, None))
+        yield StudyProgress("sampling and rendering", i + 1, config.count)
+    yield StudyProgress("comparing", 0, 0)
+    everything = training + held_out
+    crops = [c for p in everything for c in _fields([p], config.size_px, 8)]
+    nuclei = compare([c.labels for c in crops], [c.group for c in crops], layouts)
+    sources = [pair.image for pair in training]
+    yield Study(
+        config,
+        models,
+        fields,
+        renders,
+        real_scores,
+        render_scores,
+        layouts,
+        samples,
+        _realism(judge, training, held_out, samples, config),
+        nuclei,
+        find_copies(samples, sources, [f.image for f in fields]),
+        find_copies(
+            [_grey(la) for la in layouts],
+            [_grey(p.labels) for p in training],
+            [_grey(f.labels) for f in fields],
+        ),
+        sources,
+    )
+
+
+class _Maker:
+    """Makes renders and layouts, and keeps them below the study's folder."""
+
+    def __init__(self, config: StudyConfig, models: tuple[Checkpoint, Checkpoint]) -> None:
+        self._config = config
+        self._structure, self._image = models
+        self._how: dict[str, Any] = {
+            "steps": config.steps,
+            "sampler": config.sampler,
+            "device": config.device,
+        }
+        plan = [m.sha256 for m in models], self._how, config.guidance, config.size_px, config.seed
+        held = [str(config.data.name), *config.held_out]
+        key = hashlib.sha256(json.dumps([plan, held]).encode()).hexdigest()[:8]
+        self._folder = config.out / f"samples-{key}"
+
+    def layout(self, stem: str, index: int) -> NDArray[np.integer]:
+        """Sample a layout as it comes."""
+        path = self._folder / f"{stem}.tif"
+        request = LayoutRequest(
+            checkpoint=self._config.structure,
+            height_px=self._config.size_px,
+            width_px=self._config.size_px,
+            seed=derived_seed(self._config.seed, index),
+            **self._how,
+        )
+        self._keep(stem, lambda: sample_layout(request))
+        return read_layout(path)
+
+    def render(
+        self, stem: str, labels: NDArray[np.integer], index: int, style: tuple[float, ...] | None
+    ) -> NDArray[np.uint8]:
+        """Render a layout."""
+        request = RenderRequest(
+            checkpoint=self._config.image,
+            guidance=self._config.guidance,
+            style=None if style is None else tuple(float(v) for v in style),
+            seed=derived_seed(self._config.seed, index),
+            **self._how,
+        )
+        path = self._folder / f"{stem}.png"
+        self._keep(stem, lambda: render(labels, request))
+        return read_rgb(path)
+
+    def _keep(self, stem: str, start: Callable[[], Job]) -> None:
+        """Make a sample that is not there yet; its JSON is written last."""
+        if not (self._folder / f"{stem}.json").exists():
+            write_sample(self._folder, stem, completed(start()))
+
+
+def _fields(pairs: Sequence[Pair], side: int, most: int) -> list[Field]:
+    """Fields of view of images: up to so many of each that do not overlap, with nuclei in them."""
+    found = []
+    for pair in pairs:
+        rows, cols = (range(0, n - side + 1, side) for n in pair.labels.shape)
+        windows = [np.s_[y : y + side, x : x + side] for y in rows for x in cols]
+        full = sorted(windows, key=lambda w: -int((pair.labels[w] > 0).sum()))
+        found += [
+            Field(pair.stem, group_of(pair.stem, pair.group), pair.image[w], pair.labels[w])
+            for w in full[:most]
+            if pair.labels[w].any()
+        ]
+    return found
+
+
+def _realism(
+    judge: Segmenter,
+    training: Sequence[Pair],
+    held_out: Sequence[Pair],
+    samples: Sequence[NDArray[np.uint8]],
+    config: StudyConfig,
+) -> Realism:
+    extract = make_extractor(config.features, judge, config.feature_weights)
+    # Crops anywhere in the image: fields chosen for their nuclei would not be typical.
+    sets = [_random_crops(p, len(samples), config) for p in (training, held_out)]
+    real, held, made = (extract(np.stack(s)) for s in (*sets, list(samples)))
+    real, held, made = standardised(real, held, made)
+    if len(made) < 2:
+        nan = float("nan")
+        lonely = Interval(nan, nan, nan, len(made))
+        return Realism(lonely, lonely, nan, nan, nan, nan, nan, nan, len(made))
+    density, coverage = density_and_coverage(real, made)
+    return Realism(
+        kid(made, real),
+        kid(held, real),
+        fid(made, real),
+        fid(held, real),
+        density,
+        coverage,
+        diversity(made),
+        diversity(real),
+        len(made),
+    )
+
+
+def _random_crops(
+    pairs: Sequence[Pair], count: int, config: StudyConfig
+) -> list[NDArray[np.uint8]]:
+    rng, side, crops = np.random.default_rng(config.seed), config.size_px, []
+    for i in range(count):
+        image = pairs[i % len(pairs)].image
+        top, left = (int(rng.integers(n - side + 1)) for n in image.shape[:2])
+        crops.append(image[top : top + side, left : left + side])
+    return crops
+
+
+def _grey(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    return ((labels > 0) * 255).astype(np.uint8)
+
+
+def _smallest(pairs: Sequence[Pair]) -> int:
+    return min(int(min(p.labels.shape)) for p in pairs) // 16 * 16
+
+
+def _check_roles(models: tuple[Checkpoint, Checkpoint]) -> None:
+    for model, role in zip(models, ("structure", "image"), strict=True):
+        if model.role != role:
+            raise RequestError(f"{model.name} is a {model.role} model; a {role} model is needed.")
+
+
+def _check_pairs(training: Sequence[Pair], held_out: Sequence[Pair], config: StudyConfig) -> None:
+    if not (training and held_out):
+        raise DatasetError(
+            f"{config.data} has {len(training)} images to train the judge on and {len(held_out)} "
+            "held out; both are needed. Name some with --held-out, whole patients at a time."
+        )
+    small = [p.stem for p in (*training, *held_out) if min(p.labels.shape) < config.size_px]
+    if small:
+        raise DatasetError(
+            f"{len(small)} images are smaller than --size {config.size_px}, for example {small[0]}."
+        )

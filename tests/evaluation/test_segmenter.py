@@ -1,0 +1,110 @@
+"""The judge learns, is kept, and sees images of any size."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_nudiff.dataset.pairs import load_pairs
+from napari_nudiff.errors import DatasetError, RequestError
+from napari_nudiff.evaluation.agreement import Field, score, summary
+from napari_nudiff.evaluation.features import make_extractor
+from napari_nudiff.evaluation.segmenter import (
+    SegmenterConfig,
+    _tiles,
+    load_segmenter,
+    segmentation_loss,
+    train_segmenter,
+)
+from napari_nudiff.nuclei.layout import scatter_nuclei
+from napari_nudiff.nuclei.structure import encode_structure
+
+from .conftest import tissue
+
+CONFIG = SegmenterConfig(steps=60, crop_px=64, batch_crops=4, learning_rate=3e-3)
+
+
+@pytest.fixture(scope="session")
+def judge_file(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("judge") / "judge.safetensors"
+    seen = list(train_segmenter(load_pairs(data)[0], path, CONFIG, "cpu"))
+    assert seen[-1].loss < 0.7 * seen[0].loss
+    return path
+
+
+@pytest.fixture(scope="session")
+def judge(judge_file):
+    return load_segmenter(judge_file)
+
+
+def test_a_judge_finds_the_nuclei_of_tissue_it_has_not_seen(judge) -> None:
+    labels = scatter_nuclei((100, 130), density=0.25, mean_area_px=200, seed=77)
+    found = score(judge, Field("new", "c", tissue(labels), labels))
+    assert found.dice > 0.85
+    assert found.aji > 0.5
+    assert score(judge, Field("new", "c", tissue(labels), labels[::-1])).dice < 0.6
+
+
+def test_a_kept_judge_is_not_trained_again_unless_anything_changed(judge_file, data) -> None:
+    pairs, _ = load_pairs(data)
+    before = judge_file.read_bytes()
+    assert list(train_segmenter(pairs, judge_file, CONFIG, "cpu")) == []
+    shorter = SegmenterConfig(steps=1, crop_px=64, batch_crops=2)
+    copy = judge_file.with_name("copy.safetensors")
+    copy.write_bytes(before)
+    assert list(train_segmenter(pairs, copy, shorter, "cpu"))
+    assert copy.read_bytes() != before
+
+
+def test_large_images_are_segmented_in_tiles_without_gaps(judge) -> None:
+    labels = scatter_nuclei((900, 400), density=0.2, mean_area_px=300, seed=5)
+    field = Field("large", "c", tissue(labels), labels)
+    assert score(judge, field).dice > 0.85
+    for length in (10, 768, 769, 900, 1500, 4000):
+        parts = [np.arange(length)[inner] for _, inner in _tiles(length)]
+        assert np.array_equal(np.concatenate(parts), np.arange(length))
+
+
+def test_the_loss_is_least_for_the_truth() -> None:
+    labels = scatter_nuclei((64, 64), density=0.3, mean_area_px=200, seed=0)
+    truth = torch.from_numpy(encode_structure(labels))[None]
+    right = torch.cat([(truth[:, :1] - 0.5) * 40, truth[:, 1:]], dim=1)
+    assert float(segmentation_loss(right, truth)) == pytest.approx(0, abs=1e-3)
+    assert float(segmentation_loss(torch.zeros_like(right), truth)) > 0.5
+
+
+def test_scores_are_summed_up_over_patients(judge) -> None:
+    labels = scatter_nuclei((64, 64), density=0.3, mean_area_px=200, seed=0)
+    scores = [score(judge, Field(g, g, tissue(labels), labels)) for g in "abc"]
+    made = summary(scores)
+    assert made["dice"].n == 3
+    assert made["dice"].value == pytest.approx(scores[0].dice)
+
+
+@pytest.mark.parametrize("kind", ["judge", "random"])
+def test_features_tell_tissue_from_blank(judge, kind) -> None:
+    labels = scatter_nuclei((64, 64), density=0.3, mean_area_px=200, seed=0)
+    images = np.stack([tissue(labels, 1), tissue(labels, 2), np.full((64, 64, 3), 250, np.uint8)])
+    features = make_extractor(kind, judge)(images)
+    alike, apart = (np.linalg.norm(features[0] - features[i]) for i in (1, 2))
+    assert features.shape[0] == 3
+    assert alike < 0.2 * apart
+
+
+def test_what_is_missing_for_features_is_told(judge, tmp_path) -> None:
+    with pytest.raises(RequestError, match="feature-weights"):
+        make_extractor("inception", judge)
+    with pytest.raises(RequestError, match="torch-fidelity"):
+        make_extractor("inception", judge, tmp_path / "none.pth")
+    with pytest.raises(RequestError, match="known are judge"):
+        make_extractor("eyes", judge)
+
+
+def test_a_file_that_is_no_judge_is_refused(tmp_path, data) -> None:
+    path = tmp_path / "judge.safetensors"
+    path.write_bytes(b"something else")
+    with pytest.raises(DatasetError, match="no segmenter"):
+        load_segmenter(path)
+    with pytest.raises(DatasetError, match="no real image"):
+        next(train_segmenter([], path, CONFIG, "cpu"))
+    with pytest.raises(DatasetError, match="smaller than"):
+        next(train_segmenter(load_pairs(data)[0], path, SegmenterConfig(), "cpu"))
