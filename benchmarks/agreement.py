@@ -1,13 +1,14 @@
-"""Do the renders agree with their layouts? A segmenter trained on real images is the judge.
+"""Quality against sampler, steps and guidance: what the defaults were chosen by.
 
-A small U-Net learns to segment nuclei from the real images of the training patients. It then
-segments (a) the real images of the held-out patients and (b) renders of their layouts, in the
-stain of the real image. The Dice of (a) is the ceiling for (b).
+Layouts of held-out images are rendered in the stain of the real image, the same seed for every
+variant. The judge of `nudiff evaluate`, trained on the real training images, says how well its
+segmentation of a render fits the layout (Dice, AJI), and its features how far the render is from
+the real image of the same layout (0 = the same, 1 = as far as two real fields are from each other
+on average).
 
     python benchmarks/agreement.py --data FOLDER [--held-out 'tnbc_09_*' 'tnbc_10_*']
-        [--guidance 1 1.5 2] [--steps 8 20] [--samplers dpmpp_2m] [--json OUT] [--pictures DIR]
-
-FOLDER has images/*.png and labels/*.tif. The segmenter is kept in --segmenter and used again.
+        [--steps 4 6 8 12 16 20 30 50 100] [--samplers dpmpp_2m] [--guidance 1.5]
+        [--fields 6] [--side 192] [--segmenter FILE] [--json OUT] [--pictures DIR]
 """
 
 from __future__ import annotations
@@ -16,94 +17,100 @@ import argparse
 import itertools
 import json
 import statistics
+import time
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
+from scipy.spatial.distance import pdist
 
 from napari_nudiff.dataset.images import write_rgb
-from napari_nudiff.dataset.pairs import Pair, load_pairs
-from napari_nudiff.diffusion.unet import UNet, UNetConfig
+from napari_nudiff.dataset.pairs import load_pairs
+from napari_nudiff.evaluation.agreement import Field, Score, score
+from napari_nudiff.evaluation.distance import standardised
+from napari_nudiff.evaluation.features import JudgeFeatures
+from napari_nudiff.evaluation.segmenter import (
+    Segmenter,
+    SegmenterConfig,
+    load_segmenter,
+    train_segmenter,
+)
+from napari_nudiff.evaluation.study import fields_of
 from napari_nudiff.nuclei.descriptors import stain_style
-from napari_nudiff.nuclei.metrics import dice
 from napari_nudiff.synthesis.pipeline import completed, render
 from napari_nudiff.synthesis.request import RenderRequest
-from napari_nudiff.training.data import sample_batch
-
-SEGMENTER = UNetConfig(out_channels=1, base_channels=32, multipliers=(1, 2, 3), stem=2)
 
 
 def main() -> None:
     """Train or load the judge, score every variant, print a table."""
     args = _arguments()
     training, held_out = load_pairs(args.data, held_out=args.held_out)
-    judge = _judge(args.segmenter, training, args.segmenter_steps)
-    real = [dice(p.labels > 0, segment(judge, p.image)) for p in held_out]
-    rows = [{"variant": "real images (ceiling)", **_summary(real)}]
-    print(rows[0])
+    config = SegmenterConfig(args.segmenter_steps)
+    for progress in train_segmenter(training, args.segmenter, config):
+        print(f"\rjudge: step {progress.step} of {progress.steps}", end="", flush=True)
+    judge = load_segmenter(args.segmenter)
+    fields = fields_of(held_out, args.side, 1)[:: max(1, len(held_out) // args.fields)][
+        : args.fields
+    ]
+    rows = [_row("real images", [score(judge, f) for f in fields], 0.0, 0.0)]
+    _show(rows[-1])
     for sampler, steps, guidance in itertools.product(args.samplers, args.steps, args.guidance):
-        request = {"sampler": sampler, "steps": steps, "guidance": guidance}
-        scores = [_score(judge, pair, request, args) for pair in held_out]
-        name = f"{sampler}, {steps} steps, guidance {guidance}"
-        rows.append({"variant": name, **_summary(scores)})
-        print(rows[-1], flush=True)
+        rows.append(_measured(judge, fields, sampler, steps, guidance, args))
+        _show(rows[-1])
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
 
 
-def segment(judge: UNet, image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Foreground of an image as the judge sees it."""
-    x = torch.from_numpy(image.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
-    down, right = (-side % SEGMENTER.multiple_px for side in x.shape[2:])
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        logit = judge(F.pad(x, (0, right, 0, down), mode="replicate"), torch.zeros(1))
-    return (logit[0, 0, : image.shape[0], : image.shape[1]] > 0).numpy()
-
-
-def _score(judge: UNet, pair: Pair, settings: dict[str, object], args: argparse.Namespace) -> float:
-    """Dice between a layout and the segmentation of its render."""
-    window = np.s_[: args.side, : args.side]
-    labels, image = pair.labels[window], pair.image[window]
-    style = tuple(float(v) for v in stain_style(image))
-    request = RenderRequest(seed=args.seed, style=style, checkpoint=args.checkpoint, **settings)  # type: ignore[arg-type]
-    made = completed(render(labels, request)).image
-    assert made is not None
+def _measured(
+    judge: Segmenter,
+    fields: list[Field],
+    sampler: str,
+    steps: int,
+    guidance: float,
+    args: argparse.Namespace,
+) -> dict[str, object]:
+    made, seconds = [], []
+    for i, field in enumerate(fields):
+        style = tuple(float(v) for v in stain_style(field.image))
+        request = RenderRequest(
+            seed=i,
+            style=style,
+            checkpoint=args.checkpoint,
+            sampler=sampler,
+            steps=steps,
+            guidance=guidance,
+        )
+        start = time.perf_counter()
+        image = completed(render(field.labels, request)).image
+        seconds.append(time.perf_counter() - start)
+        assert image is not None
+        made.append(image)
+    name = f"{sampler} {steps} {guidance:g}"
     if args.pictures:
-        name = "-".join(str(v) for v in settings.values())
-        write_rgb(args.pictures / f"{pair.stem}-{name}.png", np.concatenate([made, image], axis=1))
-    return dice(labels > 0, segment(judge, made))
+        columns = [np.concatenate([f.image, m]) for f, m in zip(fields, made, strict=True)]
+        write_rgb(args.pictures / f"{name.replace(' ', '-')}.png", np.concatenate(columns, axis=1))
+    scores = [score(judge, f, m) for f, m in zip(fields, made, strict=True)]
+    return _row(name, scores, _apart(judge, fields, made), statistics.median(seconds))
 
 
-def _judge(path: Path, pairs: list[Pair], steps: int) -> UNet:
-    """The segmenter, trained on real images, from a file where it was trained before."""
-    torch.manual_seed(0)
-    unet = UNet(SEGMENTER)
-    if path.exists():
-        unet.load_state_dict(torch.load(path, weights_only=True))
-        return unet.eval()
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
-    for step in range(steps):
-        batch = sample_batch(pairs, 16, 128, (1, step), stain_jitter=0.8)
-        with torch.autocast("cpu", torch.bfloat16):
-            logit = unet(batch.image, torch.zeros(16)).float()
-        truth = batch.structure[:, :1]
-        loss = F.binary_cross_entropy_with_logits(logit, truth)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-        if step % 50 == 0:
-            print(f"segmenter step {step}: loss {loss.item():.3f}", flush=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(unet.state_dict(), path)
-    return unet.eval()
+def _apart(judge: Segmenter, fields: list[Field], made: list[np.ndarray]) -> float:
+    """Mean distance of renders to their real images, in mean distances between real images."""
+    extract = JudgeFeatures(judge)
+    images = np.stack([f.image for f in fields])
+    real, rendered = standardised(extract(images), extract(np.stack(made)))
+    return float(np.linalg.norm(real - rendered, axis=1).mean() / pdist(real).mean())
 
 
-def _summary(scores: list[float]) -> dict[str, float]:
-    return {"median_dice": statistics.median(scores), "mean_dice": statistics.mean(scores)}
+def _row(name: str, scores: list[Score], apart: float, seconds: float) -> dict[str, object]:
+    means = {key: statistics.mean(getattr(s, key) for s in scores) for key in ("dice", "aji")}
+    return {"variant": name, **means, "apart": apart, "seconds": seconds}
+
+
+def _show(row: dict[str, object]) -> None:
+    print(
+        f"\r{row['variant']:<28}dice {row['dice']:.3f}  aji {row['aji']:.3f}  "
+        f"apart {row['apart']:.3f}  {row['seconds']:.2f} s",
+        flush=True,
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -111,13 +118,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--held-out", nargs="+", default=["tnbc_09_*", "tnbc_10_*"])
     parser.add_argument("--checkpoint", default="tnbc-compact-image")
-    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0])
-    parser.add_argument("--steps", type=int, nargs="+", default=[20])
+    parser.add_argument("--guidance", type=float, nargs="+", default=[1.5])
+    parser.add_argument("--steps", type=int, nargs="+", default=[4, 6, 8, 12, 16, 20, 30, 50, 100])
     parser.add_argument("--samplers", nargs="+", default=["dpmpp_2m"])
-    parser.add_argument("--side", type=int, default=256, help="of the crop that is rendered")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--segmenter", type=Path, default=Path("runs/segmenter.pt"))
-    parser.add_argument("--segmenter-steps", type=int, default=500)
+    parser.add_argument("--fields", type=int, default=6)
+    parser.add_argument("--side", type=int, default=192)
+    parser.add_argument("--segmenter", type=Path, default=Path("runs/segmenter.safetensors"))
+    parser.add_argument("--segmenter-steps", type=int, default=1200)
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()

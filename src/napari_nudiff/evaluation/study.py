@@ -183,7 +183,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
         yield StudyProgress("training the judge", progress.step, progress.steps)
     judge = load_segmenter(judge_path).to(resolve_device(config.device))
     maker = _Maker(config, models)
-    fields = _fields(held_out, config.size_px, _FIELDS_PER_IMAGE)
+    fields = fields_of(held_out, config.size_px, _FIELDS_PER_IMAGE)
     renders, real_scores, render_scores = [], [], []
     for i, one in enumerate(fields):
         image = maker.render(f"held-out-{i:04d}", one.labels, i, tuple(stain_style(one.image)))
@@ -198,7 +198,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
         yield StudyProgress("sampling and rendering", i + 1, config.count)
     yield StudyProgress("comparing", 0, 0)
     everything = training + held_out
-    crops = [c for p in everything for c in _fields([p], config.size_px, 8)]
+    crops = [c for p in everything for c in fields_of([p], config.size_px, 8)]
     nuclei = compare([c.labels for c in crops], [c.group for c in crops], layouts)
     sources = [pair.image for pair in training]
     yield Study(
@@ -272,7 +272,7 @@ class _Maker:
             write_sample(self._folder, stem, completed(start()))
 
 
-def _fields(pairs: Sequence[Pair], side: int, most: int) -> list[Field]:
+def fields_of(pairs: Sequence[Pair], side: int, most: int) -> list[Field]:
     """Fields of view of images: up to so many of each that do not overlap, with nuclei in them."""
     found = []
     for pair in pairs:
