@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial.distance import cdist
 from skimage.measure import label
 
 from napari_nudiff.errors import RequestError
@@ -20,6 +22,8 @@ _ECCENTRICITY_SPREAD = 0.1
 _OUTLINE_WAVES = np.arange(2, 6)  # waves per turn that make an outline irregular ...
 _OUTLINE_SWING = 0.12  # ... and their deviation over the wave number, in radii
 _TRIES_PER_NUCLEUS = 400
+_COMPARED_PLACES = 32  # free places of which the one that suits the spacing best is taken
+_NEW_CLUSTER_CHANCE = 0.1  # that a nucleus starts a cluster instead of joining one
 _FILLING_ROUNDS = 6  # nuclei cut by the border leave the layout too empty: fill up again
 
 
@@ -30,6 +34,7 @@ def scatter_nuclei(
     mean_area_px: float = 300.0,
     eccentricity: float = 0.6,
     min_gap_px: float = 1.0,
+    spacing: str = "random",
     seed: int = 0,
 ) -> NDArray[np.int32]:
     """Scatter nuclei with smooth, slightly irregular outlines; none overlaps another.
@@ -47,6 +52,8 @@ def scatter_nuclei(
         Mean eccentricity of their ellipses: 0 is round, 0.9 is more than twice as long as wide.
     min_gap_px : float
         Two pixels of different nuclei are further apart than this.
+    spacing : {"random", "regular", "clustered"}
+        Where nuclei go that have room: anywhere, far from the others, or close to them.
     seed : int
         The same seed gives the same layout.
 
@@ -61,19 +68,61 @@ def scatter_nuclei(
         If a value is out of its range.
     """
     _require(min(shape) > 0, "shape", shape, "a height and a width of at least 1")
+    return scatter_around(
+        np.zeros(shape, dtype=np.bool_),
+        density=density,
+        mean_area_px=mean_area_px,
+        eccentricity=eccentricity,
+        min_gap_px=min_gap_px,
+        spacing=spacing,
+        seed=seed,
+    )
+
+
+def scatter_around(
+    blocked: Mask,
+    *,
+    density: float,
+    mean_area_px: float,
+    eccentricity: float,
+    min_gap_px: float,
+    spacing: str,
+    seed: int,
+) -> NDArray[np.int32]:
+    """Scatter nuclei as `scatter_nuclei` does, but on none of the blocked pixels.
+
+    Parameters
+    ----------
+    blocked : ndarray, (H, W), bool
+        No nucleus covers these pixels; no gap is kept to them.
+    density : float
+        Fraction of the whole array to cover, 0 to 1.
+    mean_area_px, eccentricity, min_gap_px, spacing, seed
+        As in `scatter_nuclei`.
+
+    Returns
+    -------
+    ndarray, (H, W), int32
+        The new nuclei only, 1..N.
+
+    Raises
+    ------
+    RequestError
+        If a value is out of its range.
+    """
     _require(0 <= density <= 1, "density", density, "a fraction from 0 to 1")
     _require(mean_area_px >= 1, "mean_area_px", mean_area_px, "at least 1")
     _require(0 <= eccentricity < 1, "eccentricity", eccentricity, "from 0 to less than 1")
     _require(min_gap_px >= 0, "min_gap_px", min_gap_px, "0 or more")
+    _require(spacing in SPACINGS, "spacing", spacing, f"one of {', '.join(SPACINGS)}")
     random = np.random.default_rng(seed)
-    labels = np.zeros(shape, dtype=np.int32)
-    blocked = np.zeros(shape, dtype=np.bool_)
+    ground = _Ground(np.zeros(blocked.shape, dtype=np.int32), blocked.copy(), [])
     for _ in range(_FILLING_ROUNDS):
-        missing_px = density * labels.size - np.count_nonzero(labels)
+        missing_px = density * blocked.size - np.count_nonzero(ground.labels)
         for area_px in _draw_areas(random, missing_px, mean_area_px):
             outline = _draw_nucleus(random, area_px, eccentricity)
-            _place(random, labels, blocked, outline, min_gap_px)
-    return relabel_contiguous(labels)
+            _place(random, ground, outline, min_gap_px, SPACINGS[spacing])
+    return ground.labels
 
 
 def remove_specks(
@@ -136,15 +185,16 @@ def split_disconnected(labels: NDArray[np.integer]) -> NDArray[np.integer]:
     """
     validate_layout(labels)
     parts = label(labels, background=0, connectivity=1)
-    _, first_pixel, area = np.unique(parts, return_index=True, return_counts=True)
-    id_of_part = labels.ravel()[first_pixel]
+    area = np.bincount(parts.ravel())
+    id_of_part = np.zeros(len(area), dtype=labels.dtype)
+    id_of_part[parts] = labels
     # Sorted by id, then by falling area: every row but the first of each id is a part to renumber.
     order = np.lexsort((-area, id_of_part))
     extra = np.sort(order[1:][np.diff(id_of_part[order]) == 0])
     highest = int(id_of_part.max()) + len(extra)
     id_of_part = id_of_part.astype(np.result_type(labels.dtype, np.min_scalar_type(highest)))
     id_of_part[extra] = highest - len(extra) + 1 + np.arange(len(extra))
-    split: NDArray[np.integer] = id_of_part[parts - parts.min()]
+    split: NDArray[np.integer] = id_of_part[parts]
     return split
 
 
@@ -209,6 +259,24 @@ def smooth_outlines(labels: NDArray[np.integer], scale_px: float) -> NDArray[np.
     return smoothed
 
 
+def smooth_mask(mask: Mask, scale_px: float) -> Mask:
+    """One nucleus with a smoother outline: as many pixels, those where its blurred mask is highest.
+
+    Parameters
+    ----------
+    mask : ndarray, (H, W), bool
+        With a margin as wide as the outline may move.
+    scale_px : float
+        Deviation of the Gaussian blur.
+
+    Returns
+    -------
+    ndarray, (H, W), bool
+    """
+    smoothed: Mask = _claim(mask, scale_px) >= 1
+    return smoothed
+
+
 def _claim(mask: Mask, scale_px: float) -> NDArray[np.float32]:
     """How strongly a nucleus claims pixels: 1 and above on as many pixels as it has."""
     blurred = ndimage.gaussian_filter(mask.astype(np.float32), scale_px)
@@ -227,7 +295,13 @@ def _count(
     labels: NDArray[np.integer],
 ) -> tuple[NDArray[np.integer], NDArray[np.intp], NDArray[np.intp]]:
     """Ids in a layout, each pixel's place among them, and their areas (background: as if huge)."""
-    ids, nucleus, area = np.unique(labels, return_inverse=True, return_counts=True)
+    if labels.max() <= labels.size:  # a table with gaps is several times cheaper than sorting
+        area = np.bincount(labels.ravel().astype(np.intp))
+        ids = np.flatnonzero(area).astype(labels.dtype)
+        nucleus = (np.cumsum(area > 0) - 1)[labels]
+        area = area[area > 0]
+    else:
+        ids, nucleus, area = np.unique(labels, return_inverse=True, return_counts=True)
     area[ids == 0] = np.iinfo(np.intp).max
     return ids, nucleus.reshape(labels.shape), area
 
@@ -245,6 +319,14 @@ def _across_sides(
 
 
 # Scattering
+
+
+class _Ground(NamedTuple):
+    """What the scattering has come to; changed in place."""
+
+    labels: NDArray[np.int32]  # (H, W)
+    blocked: Mask  # (H, W): no nucleus may cover these pixels
+    centres: list[tuple[int, int]]  # of the nuclei; number i + 1 has centres[i]
 
 
 class _Site(NamedTuple):
@@ -285,20 +367,24 @@ def _draw_nucleus(random: np.random.Generator, area_px: float, eccentricity: flo
 
 def _place(
     random: np.random.Generator,
-    labels: NDArray[np.int32],
-    blocked: Mask,
+    ground: _Ground,
     nucleus: Mask,
     min_gap_px: float,
+    spacing: _Spacing,
 ) -> None:
-    """Draw a nucleus and block its surroundings at the first free place of some random ones."""
+    """Draw a nucleus, and block its surroundings, at the first of some places where it fits."""
+    labels, blocked, centres = ground
     grown = _grow(nucleus, min_gap_px)
-    rows, cols = (random.integers(0, size, _TRIES_PER_NUCLEUS) for size in labels.shape)
-    for i in np.flatnonzero(~blocked[rows, cols]):
-        site = _site(nucleus.shape, (rows[i], cols[i]), labels.shape)
+    places = np.stack(
+        [random.integers(0, size, _TRIES_PER_NUCLEUS) for size in labels.shape], axis=1
+    )
+    for row, col in spacing(random, places[~blocked[tuple(places.T)]], centres):
+        site = _site(nucleus.shape, (row, col), labels.shape)
         visible = nucleus[site.stamp]
         if visible.any() and not (blocked[site.canvas] & visible).any():
-            labels[site.canvas][visible] = labels.max() + 1
-            site = _site(grown.shape, (rows[i], cols[i]), labels.shape)
+            centres.append((row, col))
+            labels[site.canvas][visible] = len(centres)
+            site = _site(grown.shape, (row, col), labels.shape)
             blocked[site.canvas] |= grown[site.stamp]
             return
 
@@ -317,3 +403,46 @@ def _site(stamp: tuple[int, ...], centre: tuple[int, int], canvas: tuple[int, ..
     on_canvas = [slice(a, b) for a, b in zip(starts, stops, strict=True)]
     on_stamp = [slice(a - t, b - t) for a, b, t in zip(starts, stops, tops, strict=True)]
     return _Site((on_canvas[0], on_canvas[1]), (on_stamp[0], on_stamp[1]))
+
+
+# Spacings: in which order to try free places, given the centres of the nuclei that are there
+
+_Places = NDArray[np.int64]  # (K, 2)
+_Spacing = Callable[[np.random.Generator, _Places, list[tuple[int, int]]], _Places]
+
+
+def _anywhere(
+    random: np.random.Generator, places: _Places, centres: list[tuple[int, int]]
+) -> _Places:
+    return places
+
+
+def _far_apart(
+    random: np.random.Generator, places: _Places, centres: list[tuple[int, int]]
+) -> _Places:
+    if not centres:
+        return places
+    compared = places[:_COMPARED_PLACES]
+    return compared[np.argsort(-_distances(compared, centres), kind="stable")]
+
+
+def _in_clusters(
+    random: np.random.Generator, places: _Places, centres: list[tuple[int, int]]
+) -> _Places:
+    if not centres or random.random() < _NEW_CLUSTER_CHANCE:
+        return places
+    return places[np.argsort(_distances(places, centres), kind="stable")]
+
+
+def _distances(places: _Places, centres: list[tuple[int, int]]) -> NDArray[np.float64]:
+    """Of each place to the nearest centre."""
+    nearest: NDArray[np.float64] = cdist(places, np.array(centres)).min(axis=1, initial=np.inf)
+    return nearest
+
+
+SPACINGS: dict[str, _Spacing] = {
+    "random": _anywhere,
+    "regular": _far_apart,
+    "clustered": _in_clusters,
+}
+"""How scattered nuclei can keep to each other."""
