@@ -15,6 +15,7 @@ _REDUCE = 4  # copies are sought at a quarter of the resolution
 _SIDE = 24  # side of the compared windows there: 96 px of the image
 _STRIDE = 8  # of the windows of a query
 _EPSILON = 1e-4
+_AT_A_TIME = 512
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,21 @@ def nearest(
     queries: Sequence[NDArray[np.uint8]], training: Sequence[NDArray[np.uint8]]
 ) -> list[Nearest]:
     """The training window most like a window of each query, over positions and 8 orientations."""
-    best: list[Nearest | None] = [None] * len(queries)
+    best = [Nearest(1.0, 0, 0, (0, 0), (0, 0)) for _ in queries]
     windows = [_windows(_reduced(query)) for query in queries]
+    owner = [i for i, (_, corners) in enumerate(windows) for _ in corners]
+    corners = [corner for _, of_query in windows for corner in of_query]
+    if not corners:
+        return best
+    patches = torch.cat([patches for patches, _ in windows])
     for number, image in enumerate(training):
         for turn in range(8):
-            field = _reduced(_turned(image, turn))
-            for i, (patches, corners) in enumerate(windows):
-                found = _closest(patches, corners, field, number, turn)
-                if best[i] is None or found.distance < best[i].distance:  # type: ignore[union-attr]
-                    best[i] = found
-    return [found for found in best if found is not None]
+            highest, places = _correlate(patches, _reduced(_turned(image, turn)))
+            for window, (value, at) in enumerate(zip(highest, places, strict=True)):
+                if 1 - value < best[owner[window]].distance:
+                    where = corners[window], at
+                    best[owner[window]] = Nearest(1 - value, number, turn, *where)
+    return best
 
 
 def _turned(image: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
@@ -112,7 +118,7 @@ def _reduced(image: NDArray[np.uint8]) -> Tensor:
 
 
 def _windows(image: Tensor) -> tuple[Tensor, list[tuple[int, int]]]:
-    """Windows of an image with mean 0 and norm 1, (N, 1, S, S), and their corners."""
+    """Windows of an image with mean 0 and norm 1, (N, 1, S, S), and their corners in it."""
     side = min(_SIDE, *image.shape[2:])
     rows, cols = (range(0, n - side + 1, _STRIDE) for n in image.shape[2:])
     corners = [(y, x) for y in rows for x in cols]
@@ -121,29 +127,26 @@ def _windows(image: Tensor) -> tuple[Tensor, list[tuple[int, int]]]:
     norm = patches.square().sum(dim=(2, 3), keepdim=True).sqrt()
     # A window without any structure is like every other: it tells nothing.
     lively = (norm > 0.02 * side).flatten()
-    kept = [c for c, k in zip(corners, lively.tolist(), strict=True) if k]
+    kept = [
+        (y * _REDUCE, x * _REDUCE)
+        for (y, x), told in zip(corners, lively.tolist(), strict=True)
+        if told
+    ]
     return (patches / norm.clamp(min=_EPSILON))[lively], kept
 
 
-def _closest(
-    patches: Tensor, corners: list[tuple[int, int]], field: Tensor, number: int, turn: int
-) -> Nearest:
-    """Highest correlation of any window with any place of a field."""
-    if not corners or min(field.shape[2:]) < patches.shape[-1]:
-        return Nearest(1.0, number, turn, (0, 0), (0, 0))
+def _correlate(patches: Tensor, field: Tensor) -> tuple[list[float], list[tuple[int, int]]]:
+    """Of each window its highest correlation with any place of a field, and that place."""
     side = patches.shape[-1]
+    if min(field.shape[2:]) < side:
+        return [0.0] * len(patches), [(0, 0)] * len(patches)
     ones = torch.ones(1, 1, side, side)
     total, squares = F.conv2d(field, ones), F.conv2d(field.square(), ones)
-    norm = (squares - total.square() / side**2).clamp(min=_EPSILON).sqrt()
-    correlation = F.conv2d(field, patches)[0] / norm[0]
-    place = int(correlation.argmax())
-    window, rest = divmod(place, correlation[0].numel())
-    row, col = divmod(rest, correlation.shape[2])
-    y, x = corners[window]
-    return Nearest(
-        1 - float(correlation.flatten()[place]),
-        number,
-        turn,
-        (y * _REDUCE, x * _REDUCE),
-        (row * _REDUCE, col * _REDUCE),
-    )
+    norm = (squares - total.square() / side**2).clamp(min=_EPSILON).sqrt()[0]
+    values, places = [], []
+    for part in patches.split(_AT_A_TIME):  # type: ignore[no-untyped-call]
+        correlation = F.conv2d(field, part)[0] / norm
+        highest, place = correlation.flatten(1).max(dim=1)
+        values += highest.tolist()
+        places += [divmod(at, correlation.shape[2]) for at in place.tolist()]
+    return values, [(row * _REDUCE, col * _REDUCE) for row, col in places]
