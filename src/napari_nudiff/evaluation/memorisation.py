@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _REDUCE = 4  # copies are sought at a quarter of the resolution
-_SIDE = 24  # side of the compared windows there: 96 px of the image
-_STRIDE = 8  # of the windows of a query
+_STRIDES = 3  # windows of a query overlap by two thirds
 _EPSILON = 1e-4
 _AT_A_TIME = 512
 
@@ -66,16 +65,20 @@ def find_copies(
     synthetic: Sequence[NDArray[np.uint8]],
     training: Sequence[NDArray[np.uint8]],
     held_out: Sequence[NDArray[np.uint8]],
+    window_px: int = 96,
 ) -> Memorisation:
     """Compare synthetic images with training images, as held-out images are compared with them.
 
     Parameters
     ----------
     synthetic, training, held_out : sequences of ndarray, (H, W, 3) or (H, W), uint8
-        Images, or layouts as grey pictures.
+        Images, or layouts as grey pictures. Held-out ones best of the size of synthetic ones and
+        as typical: the more windows an image has, the closer its closest comes by chance.
+    window_px : int
+        Side of the windows that are compared; one that shows a single nucleus is like many others.
     """
-    made = nearest(synthetic, training)
-    real = nearest(held_out, training)
+    made = nearest(synthetic, training, window_px)
+    real = nearest(held_out, training, window_px)
     distances = np.array([n.distance for n in real])
     # Held-out images were never seen: nothing closer than they ever come is chance. Three
     # deviations below the closest of them leave room for how few they are.
@@ -85,11 +88,13 @@ def find_copies(
 
 
 def nearest(
-    queries: Sequence[NDArray[np.uint8]], training: Sequence[NDArray[np.uint8]]
+    queries: Sequence[NDArray[np.uint8]],
+    training: Sequence[NDArray[np.uint8]],
+    window_px: int = 96,
 ) -> list[Nearest]:
     """The training window most like a window of each query, over positions and 8 orientations."""
     best = [Nearest(1.0, 0, 0, (0, 0), (0, 0)) for _ in queries]
-    windows = [_windows(_reduced(query)) for query in queries]
+    windows = [_windows(_reduced(query), window_px // _REDUCE) for query in queries]
     owner = [i for i, (_, corners) in enumerate(windows) for _ in corners]
     corners = [corner for _, of_query in windows for corner in of_query]
     if not corners:
@@ -117,10 +122,9 @@ def _reduced(image: NDArray[np.uint8]) -> Tensor:
     return F.avg_pool2d(torch.from_numpy(grey)[None, None] / 255, _REDUCE)
 
 
-def _windows(image: Tensor) -> tuple[Tensor, list[tuple[int, int]]]:
+def _windows(image: Tensor, side: int) -> tuple[Tensor, list[tuple[int, int]]]:
     """Windows of an image with mean 0 and norm 1, (N, 1, S, S), and their corners in it."""
-    side = min(_SIDE, *image.shape[2:])
-    rows, cols = (range(0, n - side + 1, _STRIDE) for n in image.shape[2:])
+    rows, cols = (range(0, max(n - side, 0) + 1, max(side // _STRIDES, 1)) for n in image.shape[2:])
     corners = [(y, x) for y in rows for x in cols]
     patches = torch.cat([image[:, :, y : y + side, x : x + side] for y, x in corners])
     patches = patches - patches.mean(dim=(2, 3), keepdim=True)

@@ -118,7 +118,9 @@ def compare(
 
 
 def _joined(tables: Sequence[Table], name: str) -> NDArray[np.float64]:
-    return np.concatenate([table[name] for table in tables])
+    values: NDArray[np.float64] = np.concatenate([table[name] for table in tables])
+    finite: NDArray[np.float64] = values[np.isfinite(values)]  # a lonely nucleus has no neighbour
+    return finite
 
 
 def _quartiles(values: NDArray[np.float64]) -> tuple[float, float, float]:

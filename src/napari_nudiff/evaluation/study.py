@@ -43,6 +43,8 @@ from napari_nudiff.synthesis.pipeline import Job, completed, render, sample_layo
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 
 _FIELDS_PER_IMAGE = 2
+_FEWEST_UNSEEN = 20
+_LAYOUT_WINDOW_PX = 192  # a layout of one or two nuclei is like many others
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
     crops = [c for p in everything for c in fields_of([p], config.size_px, 8)]
     nuclei = compare([c.labels for c in crops], [c.group for c in crops], layouts)
     sources = [pair.image for pair in training]
+    unseen = _typical_fields(held_out, max(config.count, _FEWEST_UNSEEN), config)
     yield Study(
         config,
         models,
@@ -212,11 +215,12 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
         samples,
         _realism(judge, training, held_out, samples, config),
         nuclei,
-        find_copies(samples, sources, [f.image for f in fields]),
+        find_copies(samples, sources, [f.image for f in unseen]),
         find_copies(
             [_grey(la) for la in layouts],
             [_grey(p.labels) for p in training],
-            [_grey(f.labels) for f in fields],
+            [_grey(f.labels) for f in unseen],
+            _LAYOUT_WINDOW_PX,
         ),
         sources,
     )
@@ -295,8 +299,8 @@ def _realism(
     config: StudyConfig,
 ) -> Realism:
     extract = make_extractor(config.features, judge, config.feature_weights)
-    # Crops anywhere in the image: fields chosen for their nuclei would not be typical.
-    sets = [_random_crops(p, len(samples), config) for p in (training, held_out)]
+    fields = (_typical_fields(pairs, len(samples), config) for pairs in (training, held_out))
+    sets = [[f.image for f in of_set] for of_set in fields]
     real, held, made = (extract(np.stack(s)) for s in (*sets, list(samples)))
     real, held, made = standardised(real, held, made)
     if len(made) < 2:
@@ -317,15 +321,15 @@ def _realism(
     )
 
 
-def _random_crops(
-    pairs: Sequence[Pair], count: int, config: StudyConfig
-) -> list[NDArray[np.uint8]]:
-    rng, side, crops = np.random.default_rng(config.seed), config.size_px, []
+def _typical_fields(pairs: Sequence[Pair], count: int, config: StudyConfig) -> list[Field]:
+    """Fields anywhere in the images: those chosen for their nuclei would not be typical."""
+    rng, side, fields = np.random.default_rng(config.seed), config.size_px, []
     for i in range(count):
-        image = pairs[i % len(pairs)].image
-        top, left = (int(rng.integers(n - side + 1)) for n in image.shape[:2])
-        crops.append(image[top : top + side, left : left + side])
-    return crops
+        pair = pairs[i % len(pairs)]
+        top, left = (int(rng.integers(n - side + 1)) for n in pair.labels.shape)
+        window = np.s_[top : top + side, left : left + side]
+        fields.append(Field(pair.stem, pair.group, pair.image[window], pair.labels[window]))
+    return fields
 
 
 def _grey(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
