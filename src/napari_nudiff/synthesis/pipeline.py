@@ -18,6 +18,7 @@ from napari_nudiff.dataset.sample import SCHEMA, Sample, layout_sha256, pack_lay
 from napari_nudiff.diffusion.denoiser import (
     UNCONDITIONAL,
     Conditioning,
+    Denoiser,
     Guided,
     NetworkDenoiser,
     from_signed,
@@ -63,6 +64,8 @@ class Progress:
 
 
 Job = Generator[Progress, None, Sample]
+Condition = Callable[[Window], Conditioning]
+Estimates = Generator[tuple[int, Tensor], None, None]
 
 
 def completed(job: Job, on_progress: Callable[[Progress], None] | None = None) -> Sample:
@@ -107,18 +110,16 @@ def sample_layout(request: LayoutRequest) -> Job:
     RequestError, CheckpointError
     """
     yield Progress("load", 0, request.steps)
-    checkpoint, model, request = _prepared(request, "structure")
-    canvas = _Canvas(model, request, request.height_px, request.width_px)
-    globals_ = _density(request, model)
+    checkpoint, model, request = prepared(request, "structure")
+    canvas = Canvas(model, request, (request.height_px, request.width_px))
+    globals_ = density_condition(request, model)
     noisy = canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_))
     for step, x0 in noisy:
         last = x0
-        yield Progress("sample", step + 1, request.steps, _structure_preview(x0))
-    structure = from_signed(last[None])[0].numpy()
-    decode = decode_official if model.header.parametrisation == "eps" else decode_instances
-    drawn = remove_specks(decode(structure), request.min_nucleus_px, keep_cut=True)
+        yield Progress("sample", step + 1, request.steps, structure_preview(x0))
+    drawn = remove_specks(decoded(last, model), request.min_nucleus_px, keep_cut=True)
     labels = relabel_contiguous(smooth_outlines(drawn, request.smoothing_px))
-    return Sample(labels, None, _provenance("layout", request, checkpoint, labels))
+    return Sample(labels, None, provenance_of("layout", request, checkpoint, labels))
 
 
 def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
@@ -144,17 +145,19 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     ------
     LayoutError, RequestError, CheckpointError
     """
-    labels = _checked_layout(labels)
+    labels = checked_layout(labels)
     yield Progress("load", 0, request.steps)
-    checkpoint, model, request = _prepared(request, "image")
-    canvas = _Canvas(model, request, *labels.shape)
+    checkpoint, model, request = prepared(request, "image")
+    canvas = Canvas(model, request, labels.shape)
     structure = canvas.padded(torch.from_numpy(encode_structure(labels))[None])
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
-    condition = _render_conditioning(canvas.denoiser, structure, request, _style(request, model))
+    condition = render_conditioning(
+        canvas.denoiser, structure, request, style_condition(request, model)
+    )
     for step, x0 in canvas.sample(guided, condition):
         image = to_uint8(x0)
         yield Progress("render", step + 1, request.steps, image)
-    return Sample(labels, image, _provenance("render", request, checkpoint, labels))
+    return Sample(labels, image, provenance_of("render", request, checkpoint, labels))
 
 
 def request_of(provenance: dict[str, Any]) -> Job:
@@ -189,19 +192,28 @@ def to_uint8(image: Tensor) -> NDArray[np.uint8]:
     return scaled.to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
 
-class _Canvas:
-    """A padded canvas on a device, and the sampler's run over it."""
+class Canvas:
+    """A padded canvas on a device, and the sampler's run over it.
 
-    def __init__(self, model: Model, request: SynthesisRequest, height: int, width: int) -> None:
+    Parameters
+    ----------
+    model : Model
+    request : SynthesisRequest
+        With its device and precision decided, as `prepared` returns it.
+    size : (int, int)
+        Height and width in pixels.
+    """
+
+    def __init__(self, model: Model, request: SynthesisRequest, size: tuple[int, ...]) -> None:
         self.request = request
-        self.size = height, width
+        self.size = size
         self.multiple = model.header.network.multiple_px
         self.device = torch.device(request.device)
         autocast = torch.bfloat16 if request.precision == "bf16" else None
         model.move_to(self.device)
         self.denoiser = model.denoiser(autocast)
         self.channels = model.header.network.in_channels
-        self.full = self._rounded_up(height), self._rounded_up(width)
+        self.full = tuple(self._rounded_up(side) for side in size)
 
     def _rounded_up(self, side: int) -> int:
         return -(-side // self.multiple) * self.multiple
@@ -211,25 +223,35 @@ class _Canvas:
         down, right = (full - side for full, side in zip(self.full, self.size, strict=True))
         return F.pad(canvas, (0, right, 0, down), mode="replicate").to(self.device)
 
-    @torch.inference_mode()
-    def sample(
-        self, denoiser: Any, condition: Callable[[Window], Conditioning]
-    ) -> Generator[tuple[int, Tensor], None, None]:
+    def windowed(self, denoiser: Any, condition: Condition) -> TiledDenoiser:
+        """A denoiser of the whole canvas, in windows where it is large."""
+        height, width = self.full
+        return TiledDenoiser(denoiser, windows_over(height, width, self.multiple), condition)
+
+    def sample(self, denoiser: Any, condition: Condition) -> Estimates:
         """Yield each step's index and estimate of the clean canvas, (C, H, W) on the CPU."""
-        noise = CanvasNoise(self.request.seed, *self.full, self.channels)
+        height, width = self.full
+        noise = CanvasNoise(self.request.seed, height, width, self.channels)
         sigmas = self.denoiser.sigmas(self.request.steps)
-        x = noise.initial().to(self.device, memory_format=torch.channels_last) * float(sigmas[0])
-        tiled = TiledDenoiser(denoiser, windows_over(*self.full, self.multiple), condition)
+        x = noise.initial() * float(sigmas[0])
+        return self.run(self.windowed(denoiser, condition), x, sigmas, noise)
+
+    @torch.inference_mode()
+    def run(self, denoiser: Denoiser, x: Tensor, sigmas: Tensor, noise: CanvasNoise) -> Estimates:
+        """The same from any start: ``x`` (1, C, H, W) at the first of ``sigmas``."""
+        x = x.to(self.device, memory_format=torch.channels_last)
         sampler = SAMPLERS[self.request.sampler]
         height, width = self.size
-        steps = sampler(tiled, x, sigmas, UNCONDITIONAL, lambda i: noise.at_step(i).to(self.device))
+        steps = sampler(
+            denoiser, x, sigmas, UNCONDITIONAL, lambda i: noise.at_step(i).to(self.device)
+        )
         for step in steps:
             yield step.index, step.x0[0, :, :height, :width].float().cpu()
 
 
-def _render_conditioning(
+def render_conditioning(
     denoiser: NetworkDenoiser, structure: Tensor, request: RenderRequest, style: Tensor | None
-) -> Callable[[Window], Conditioning]:
+) -> Condition:
     """Conditioning of a window: everything that depends on neither the noise nor the step."""
 
     def condition(window: Window) -> Conditioning:
@@ -240,7 +262,7 @@ def _render_conditioning(
     return condition
 
 
-def _prepared(request: Request, role: str) -> tuple[Checkpoint, Model, Request]:
+def prepared(request: Request, role: str) -> tuple[Checkpoint, Model, Request]:
     """The model of a request, and the request with everything that was left open decided."""
     checkpoint = find_checkpoint(request.checkpoint)
     if request.checkpoint_sha256 not in {"", checkpoint.sha256}:
@@ -264,7 +286,14 @@ def _prepared(request: Request, role: str) -> tuple[Checkpoint, Model, Request]:
     return checkpoint, model, decided
 
 
-def _checked_layout(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+def checked_layout(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+    """A layout that can be rendered, as int32.
+
+    Raises
+    ------
+    LayoutError
+        It is no layout, or too small, or has ids that are too high.
+    """
     labels = validate_layout(labels)
     if min(labels.shape) < MIN_SIDE_PX:
         raise LayoutError(
@@ -276,7 +305,8 @@ def _checked_layout(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     return labels.astype(np.int32)
 
 
-def _style(request: RenderRequest, model: Model) -> Tensor | None:
+def style_condition(request: RenderRequest, model: Model) -> Tensor | None:
+    """The stain style that a request asks for, as the network takes it."""
     if request.style is None:
         return None
     if model.header.network.global_channels != len(request.style):
@@ -284,7 +314,8 @@ def _style(request: RenderRequest, model: Model) -> Tensor | None:
     return torch.tensor([request.style], device=request.device)
 
 
-def _density(request: LayoutRequest, model: Model) -> Tensor | None:
+def density_condition(request: LayoutRequest, model: Model) -> Tensor | None:
+    """The density and size of nuclei that a request asks for, as the network takes them."""
     if request.density is None or request.mean_area_px is None:
         return None
     if model.header.network.global_channels != 2:
@@ -293,11 +324,18 @@ def _density(request: LayoutRequest, model: Model) -> Tensor | None:
     return torch.from_numpy(values)[None].to(request.device)
 
 
-def _structure_preview(structure: Tensor) -> NDArray[np.uint8]:
+def decoded(structure: Tensor, model: Model) -> NDArray[np.int32]:
+    """The nuclei of what a structure model drew, (3, H, W) on -1..1."""
+    decode = decode_official if model.header.parametrisation == "eps" else decode_instances
+    return decode(from_signed(structure[None])[0].numpy())
+
+
+def structure_preview(structure: Tensor) -> NDArray[np.uint8]:
+    """The nuclei of a forming structure (3, H, W), white on black."""
     return to_uint8(structure[:1].expand(3, -1, -1))
 
 
-def _provenance(
+def provenance_of(
     kind: str, request: SynthesisRequest, checkpoint: Checkpoint, labels: NDArray[np.int32]
 ) -> dict[str, Any]:
     """Everything needed to make a sample again, and what it is; JSON values."""

@@ -13,6 +13,8 @@ from napari_nudiff.errors import RequestError
 
 MIN_SIDE_PX = 64
 MAX_SEED = 2**63 - 1
+MIN_STRENGTH = 0.05
+"""Of an `EditRequest`: less cannot be seen."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,31 @@ class RenderRequest(SynthesisRequest):
             low, high = values["guidance_interval"]
             values["guidance_interval"] = [low, math.inf if high is None else high]
         return super().from_dict(values)
+
+
+@dataclass(frozen=True)
+class EditRequest(RenderRequest):
+    """Part of an image to render again; image and layouts are stored, or named, beside it.
+
+    A ``style`` of None is that of the image around the edit.
+    """
+
+    # How much of the new picture is new: 1 = filled from pure noise, less = refined from what is
+    # there, noised to this fraction of the schedule.
+    strength: float = 1.0
+    # Pixels further from every changed nucleus than this stay as they are, bit for bit.
+    margin_px: int = 12
+    # Width of the transition from new to old at the margin's outer edge.
+    blend_px: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not MIN_STRENGTH <= self.strength <= 1:
+            _refuse("strength", self.strength, f"a fraction, {MIN_STRENGTH} to 1")
+        if not 0 <= self.margin_px <= 256:
+            _refuse("margin_px", self.margin_px, "0 to 256 px")
+        if not 0 <= self.blend_px <= self.margin_px:
+            _refuse("blend_px", self.blend_px, f"0 to the margin, {self.margin_px} px")
 
 
 def load_provenance(path: Path) -> dict[str, Any]:
