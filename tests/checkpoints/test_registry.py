@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from napari_nudiff.checkpoints import default_checkpoint, list_checkpoints
+from napari_nudiff.checkpoints import (
+    default_checkpoint,
+    list_checkpoints,
+    load_model,
+    local_path,
+)
 from napari_nudiff.checkpoints.registry import read_registries
 from napari_nudiff.errors import CheckpointError
 
@@ -49,3 +55,24 @@ def test_listing_needs_neither_torch_nor_pooch() -> None:
         "sys.exit(any(m in sys.modules for m in ('torch', 'pooch', 'safetensors')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+REMOTE = [c for c in read_registries()[1] if not c.embedded]
+FOLDER = Path(__file__).parents[2] / "checkpoints"
+
+
+@pytest.mark.parametrize("checkpoint", REMOTE, ids=lambda c: c.name)
+def test_released_checkpoints_can_be_fetched_from_the_repository(
+    checkpoint, cache, monkeypatch
+) -> None:
+    monkeypatch.setenv("NUDIFF_BASE_URL", str(FOLDER))
+    model = load_model(checkpoint.name)
+    assert model.header.role == checkpoint.role
+    assert model.header.card["licence"] == checkpoint.licence
+    assert local_path(checkpoint).stat().st_size == checkpoint.size_bytes <= 16 * 2**20
+
+
+def test_weights_trained_on_restricted_data_say_so() -> None:
+    licences = {c.name: c.licence for c in REMOTE if "MoNuSeg" in c.training_data}
+    assert len(licences) == 2
+    assert all("NC" in licence and "research" in licence for licence in licences.values())

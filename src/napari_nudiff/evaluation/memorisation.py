@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _REDUCE = 4  # copies are sought at a quarter of the resolution
+_DETAIL = 9  # pixels there; larger structures do not count
+LEAST_CONTRAST = 0.035
+"""Deviation of the detail of a window, on a scale of 0..1; with less it is like many others."""
 _STRIDES = 3  # windows of a query overlap by two thirds
 _EPSILON = 1e-4
 _AT_A_TIME = 512
@@ -50,9 +53,10 @@ class Memorisation:
     ----------
     synthetic, held_out : list of Nearest
     copies : int
-        Synthetic images closer than every held-out one, by more than chance explains.
+        Synthetic images below the threshold.
     threshold : float
-        The distance below which an image counts as a copy.
+        The distance below which an image counts as a copy: that of the closest held-out image, or
+        half of their median where that is less.
     """
 
     synthetic: list[Nearest]
@@ -66,6 +70,7 @@ def find_copies(
     training: Sequence[NDArray[np.uint8]],
     held_out: Sequence[NDArray[np.uint8]],
     window_px: int = 96,
+    least_contrast: float = LEAST_CONTRAST,
 ) -> Memorisation:
     """Compare synthetic images with training images, as held-out images are compared with them.
 
@@ -75,14 +80,16 @@ def find_copies(
         Images, or layouts as grey pictures. Held-out ones best of the size of synthetic ones and
         as typical: the more windows an image has, the closer its closest comes by chance.
     window_px : int
-        Side of the windows that are compared; one that shows a single nucleus is like many others.
+        Side of the windows that are compared.
+    least_contrast : float
+        Windows with less in them are left out.
     """
-    made = nearest(synthetic, training, window_px)
-    real = nearest(held_out, training, window_px)
+    made = nearest(synthetic, training, window_px, least_contrast)
+    real = nearest(held_out, training, window_px, least_contrast)
     distances = np.array([n.distance for n in real])
-    # Held-out images were never seen: nothing closer than they ever come is chance. Three
-    # deviations below the closest of them leave room for how few they are.
-    threshold = max(float(distances.min() - 3 * distances.std() / np.sqrt(len(distances))), 0.02)
+    # Held-out images were never seen: what they come to is chance. Disguised copies (turned, noisy,
+    # brighter) of real tissue lie below a third of their median.
+    threshold = float(min(distances.min(), np.median(distances) / 2))
     copies = sum(n.distance < threshold for n in made)
     return Memorisation(made, real, copies, threshold)
 
@@ -91,10 +98,12 @@ def nearest(
     queries: Sequence[NDArray[np.uint8]],
     training: Sequence[NDArray[np.uint8]],
     window_px: int = 96,
+    least_contrast: float = LEAST_CONTRAST,
 ) -> list[Nearest]:
     """The training window most like a window of each query, over positions and 8 orientations."""
     best = [Nearest(1.0, 0, 0, (0, 0), (0, 0)) for _ in queries]
-    windows = [_windows(_reduced(query), window_px // _REDUCE) for query in queries]
+    side = window_px // _REDUCE
+    windows = [_windows(_reduced(query), side, least_contrast) for query in queries]
     owner = [i for i, (_, corners) in enumerate(windows) for _ in corners]
     corners = [corner for _, of_query in windows for corner in of_query]
     if not corners:
@@ -116,21 +125,27 @@ def _turned(image: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
 
 
 def _reduced(image: NDArray[np.uint8]) -> Tensor:
-    """Grey, a quarter of the size, (1, 1, H, W)."""
+    """Detail of an image: grey, a quarter of the size, without what is larger, (1, 1, H, W).
+
+    The edge of a gap in the tissue is like that of every other; what lies in the tissue is not.
+    """
     grey = image.astype(np.float32)
     grey = grey.mean(axis=2) if grey.ndim == 3 else grey
-    return F.avg_pool2d(torch.from_numpy(grey)[None, None] / 255, _REDUCE)
+    small = F.avg_pool2d(torch.from_numpy(grey)[None, None] / 255, _REDUCE)
+    blurred = F.avg_pool2d(small, _DETAIL, 1, _DETAIL // 2, count_include_pad=False)
+    return small - blurred
 
 
-def _windows(image: Tensor, side: int) -> tuple[Tensor, list[tuple[int, int]]]:
+def _windows(
+    image: Tensor, side: int, least_contrast: float
+) -> tuple[Tensor, list[tuple[int, int]]]:
     """Windows of an image with mean 0 and norm 1, (N, 1, S, S), and their corners in it."""
     rows, cols = (range(0, max(n - side, 0) + 1, max(side // _STRIDES, 1)) for n in image.shape[2:])
     corners = [(y, x) for y in rows for x in cols]
     patches = torch.cat([image[:, :, y : y + side, x : x + side] for y, x in corners])
     patches = patches - patches.mean(dim=(2, 3), keepdim=True)
     norm = patches.square().sum(dim=(2, 3), keepdim=True).sqrt()
-    # A window without any structure is like every other: it tells nothing.
-    lively = (norm > 0.02 * side).flatten()
+    lively = (norm > least_contrast * side).flatten()
     kept = [
         (y * _REDUCE, x * _REDUCE)
         for (y, x), told in zip(corners, lively.tolist(), strict=True)

@@ -44,7 +44,9 @@ from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 
 _FIELDS_PER_IMAGE = 2
 _FEWEST_UNSEEN = 20
-_LAYOUT_WINDOW_PX = 192  # a layout of one or two nuclei is like many others
+# A layout of one or two nuclei is like many others: large windows with several in them.
+_LAYOUT_WINDOW_PX = 192
+_LAYOUT_CONTRAST = 0.15
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
             [_grey(p.labels) for p in training],
             [_grey(f.labels) for f in unseen],
             _LAYOUT_WINDOW_PX,
+            _LAYOUT_CONTRAST,
         ),
         sources,
     )
