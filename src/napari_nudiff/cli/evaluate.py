@@ -26,7 +26,7 @@ def add_commands(commands: Any) -> None:
     verb.add_argument("--count", type=int, help="layouts to sample and render (64)")
     verb.add_argument("--size", type=int, dest="size_px", help="side of the images, px (256)")
     verb.add_argument("--steps", type=int, help="sampling steps (20)")
-    verb.add_argument("--guidance", type=float, help="guidance (1.5)")
+    verb.add_argument("--guidance", type=float, help="guidance (1.2)")
     verb.add_argument("--sampler", help="sampler (dpmpp_2m)")
     verb.add_argument("--features", help="judge (default), random or inception")
     verb.add_argument("--feature-weights", type=Path, help="file of the inception features")

@@ -136,7 +136,7 @@ def _add_render(commands: Any) -> None:
     p = commands.add_parser("render", help="render images from layouts")
     p.add_argument("layouts", type=Path, nargs="*", metavar="LAYOUT", help="instance labels (TIFF)")
     p.add_argument("--request", type=Path, help="render again what this JSON describes")
-    p.add_argument("--guidance", type=float, default=1.5, help="strength; 1 = off")
+    p.add_argument("--guidance", type=float, default=1.2, help="strength; 1 = off")
     p.add_argument("--style", type=Path, metavar="REF.png", help="image whose stain to take")
     _add_synthesis_options(p)
     p.set_defaults(run=render)

@@ -64,7 +64,7 @@ class StudyConfig:
     count: int = 64
     size_px: int = 256
     steps: int = 20
-    guidance: float = 1.5
+    guidance: float = 1.2
     sampler: str = "dpmpp_2m"
     features: str = "judge"
     feature_weights: Path | None = None

@@ -79,7 +79,7 @@ class RenderSettings:
     new_seed: bool = False
     steps: int = 20
     # Classifier-free guidance; 1 = off.
-    guidance: float = 1.5
+    guidance: float = 1.2
     sampler: str = "dpmpp_2m"
     device: str = "auto"
 

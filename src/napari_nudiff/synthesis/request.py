@@ -108,7 +108,7 @@ class RenderRequest(SynthesisRequest):
 
     checkpoint: str = "tnbc-compact-image"
     # Classifier-free guidance u + s (c - u); 1 = off.
-    guidance: float = 1.5
+    guidance: float = 1.2
     # Noise levels between which guidance acts.
     guidance_interval: tuple[float, float] = (0.0, math.inf)
     # Stain style: mean and deviation of R, G, B on the scale -1..1; None = as it comes.
