@@ -12,9 +12,7 @@ def test_measures_of_a_known_layout() -> None:
     labels = np.zeros((200, 200), int)
     labels[disk((50, 50), 15)] = 1
     labels[ellipse(50, 130, 10, 20)] = 2
-    labels[disk((199, 100), 12, shape=labels.shape)] = (
-        3
-    )
+    labels[disk((199, 100), 12, shape=labels.shape)] = 3
     made = measure(labels)
     assert made["count_per_mpx"] == pytest.approx(2.5 * 1e6 / 200**2)
     assert made["foreground"] == pytest.approx(np.mean(labels > 0))
