@@ -8,8 +8,11 @@ from napari_nudiff.evaluation.distance import (
     diversity,
     fid,
     kid,
+    kid_between_groups,
+    nearest_distance,
     squared_mmd,
     standardised,
+    vendi,
 )
 
 
@@ -68,3 +71,33 @@ def test_standardised_features_do_not_depend_on_their_unit() -> None:
     scaled = standardised(a * 1000, b * 1000)
     assert np.allclose(scaled[0], standardised(a, b)[0])
     assert np.isfinite(scaled[1]).all()
+
+
+def test_kid_between_patients_is_zero_where_they_are_alike_and_large_where_they_differ() -> None:
+    groups = [g for g in "abcdef" for _ in range(20)]
+    alike = kid_between_groups(draw(120), groups)
+    unlike = draw(120) + np.repeat(np.arange(6), 20)[:, None]
+    apart = kid_between_groups(unlike, groups)
+    assert alike.n == apart.n == 6
+    assert alike.value == pytest.approx(0, abs=0.3)
+    assert apart.value > 10 * abs(alike.value)
+    assert apart.low < apart.value < apart.high
+
+
+def test_kid_between_fewer_than_four_patients_is_not_measured() -> None:
+    made = kid_between_groups(draw(30), list("abc") * 10)
+    assert np.isnan(made.value)
+    assert str(made) == "not measured"
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_vendi_counts_different_images(n) -> None:
+    assert vendi(np.eye(n)) == pytest.approx(n)
+    assert vendi(np.tile(np.eye(n)[:1], (n, 1))) == pytest.approx(1)
+    assert vendi(np.repeat(np.eye(n), 3, axis=0)) == pytest.approx(n)
+
+
+def test_the_nearest_is_sought_in_all_orientations() -> None:
+    reference = np.array([[0.0, 0.0], [10.0, 0.0]])
+    queries = np.array([[[50.0, 0.0], [10.0, 3.0]], [[1.0, 0.0], [30.0, 0.0]]])
+    assert nearest_distance(queries, reference) == pytest.approx([3, 1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_nudiff.evaluation.memorisation import find_copies, nearest
+from napari_nudiff.evaluation.memorisation import find_copies, nearest, rank_chances
 from napari_nudiff.sample_data import tnbc_pair
 
 
@@ -58,3 +58,19 @@ def test_blank_images_are_copies_of_nothing() -> None:
     training, _ = patches(2, 2)
     (near,) = nearest([np.full((128, 128, 3), 240, np.uint8)], training)
     assert near.distance == 1
+
+
+def test_images_with_nothing_in_them_are_told_to_be_uncompared() -> None:
+    training, others = patches(3, 0)
+    blank = np.full((128, 128, 3), 240, np.uint8)
+    found = find_copies([blank, others[0]], training, others[1:4])
+    assert found.uncompared == 1
+    assert found.copies == 0
+
+
+def test_chances_are_ranks_among_the_unseen() -> None:
+    unseen = [0.2, 0.4, 0.6, 0.8]
+    assert rank_chances([0.1, 0.4, 0.5, 0.9], unseen) == pytest.approx([0.2, 0.6, 0.6, 1])
+    rng = np.random.default_rng(0)
+    chances = rank_chances(rng.random(2000), rng.random(999))
+    assert np.mean(np.array(chances) < 0.05) == pytest.approx(0.05, abs=0.02)

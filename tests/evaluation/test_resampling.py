@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_nudiff.evaluation.resampling import interval, mean_interval
+from napari_nudiff.evaluation.resampling import half_sample_interval, interval, mean_interval
 
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
@@ -27,3 +27,16 @@ def test_one_observation_has_no_interval() -> None:
     assert made.value == 3
     assert np.isnan(made.low)
     assert str(made) == "3.000"
+
+
+def test_halves_of_a_sample_tell_its_standard_error() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    made = half_sample_interval(lambda drawn: float(drawn.mean()), values)
+    assert made.value == pytest.approx(values.mean())
+    assert made.high - made.low == pytest.approx(4 * 2 / np.sqrt(400), rel=0.25)
+
+
+def test_halves_of_three_observations_tell_nothing() -> None:
+    made = half_sample_interval(lambda drawn: float(drawn.mean()), np.ones(3))
+    assert made.value == 1
+    assert np.isnan(made.low)

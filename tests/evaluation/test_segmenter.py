@@ -6,8 +6,8 @@ import torch
 
 from napari_nudiff.dataset.pairs import load_pairs
 from napari_nudiff.errors import DatasetError, RequestError
-from napari_nudiff.evaluation.agreement import Field, score, summary
-from napari_nudiff.evaluation.features import make_extractor
+from napari_nudiff.evaluation.agreement import Field, Score, difference, score, summary
+from napari_nudiff.evaluation.features import make_extractor, turned_features
 from napari_nudiff.evaluation.segmenter import (
     SegmenterConfig,
     _tiles,
@@ -108,3 +108,37 @@ def test_a_file_that_is_no_judge_is_refused(tmp_path, data) -> None:
         next(train_segmenter([], path, CONFIG, "cpu"))
     with pytest.raises(DatasetError, match="smaller than"):
         next(train_segmenter(load_pairs(data)[0], path, SegmenterConfig(), "cpu"))
+
+
+def test_images_are_drawn_where_patients_are_too_few() -> None:
+    """Two fields of an image are alike: they are one observation."""
+    scores = [Score(f"{g}{i}", g, 0.8, 0.6, 0.5) for g in "ab" for i in (1, 1, 2, 2)]
+    assert summary(scores)["dice"].n == 4
+
+
+def test_the_difference_of_paired_fields_is_surer_than_the_means() -> None:
+    easy = np.linspace(0.3, 0.9, 12)
+    real = [Score(str(i), "a", float(d), 0.5, 0.5) for i, d in enumerate(easy)]
+    made = [Score(str(i), "a", float(d) + 0.05, 0.5, 0.5) for i, d in enumerate(easy)]
+    apart = difference(made, real)["dice"]
+    assert apart.value == pytest.approx(0.05)
+    assert apart.high - apart.low < 0.01
+    assert summary(made)["dice"].low < summary(real)["dice"].high
+
+
+def test_untrained_features_leave_other_random_numbers_alone(judge) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first = make_extractor("random", judge)
+    assert torch.equal(torch.rand(3), expected)
+    images = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
+    assert np.array_equal(first(images), make_extractor("random", judge)(images))
+
+
+def test_every_orientation_has_features_of_its_own() -> None:
+    image = np.zeros((1, 8, 8, 3), np.uint8)
+    image[0, 1, 2] = 255
+    seen = turned_features(lambda images: images[..., 0].reshape(len(images), -1), image)
+    assert seen.shape == (1, 8, 64)
+    assert len(np.unique(seen[0], axis=0)) == 8

@@ -45,3 +45,38 @@ def test_sampled_nuclei_like_the_patients_are_within_and_others_are_not() -> Non
     assert other["area_px"].distance > 3 * like["area_px"].distance
     low, middle, high = like["area_px"].real
     assert low < middle < high
+
+
+def test_nuclei_two_pixels_apart_touch_and_three_do_not() -> None:
+    labels = np.zeros((60, 60), int)
+    labels[10:20, 10:20] = 1
+    labels[10:20, 21:31] = 2  # a line of background between them
+    labels[40:50, 10:20] = 3
+    labels[40:50, 22:32] = 4  # two lines
+    labels[52:58, 40:50] = 5
+    assert measure(labels)["touching"] == pytest.approx(2 / 5)
+    assert measure(labels.T)["touching"] == pytest.approx(2 / 5)
+    assert measure(labels[::-1])["touching"] == pytest.approx(2 / 5)
+    labels[20:22, 31:33] = 6
+    labels[21:30, 33:40] = 7  # by a corner
+    assert measure(labels)["touching"] == pytest.approx(4 / 7)
+
+
+def test_the_share_that_touches_of_no_nuclei_is_unknown() -> None:
+    assert np.isnan(measure(np.zeros((64, 64), int))["touching"]).all()
+
+
+def test_distances_and_intervals_of_equal_and_of_disjoint_sets() -> None:
+    real = layouts(150, 4, 0) + layouts(200, 4, 10) + layouts(250, 4, 20)
+    groups = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
+    same = {c.name: c for c in compare(real, groups, real)}["area_px"]
+    other = {c.name: c for c in compare(real, groups, layouts(3000, 6, 30))}["area_px"]
+    assert same.ks == same.distance == 0
+    assert same.real_n == same.sampled_n
+    assert other.ks > 0.9
+    assert same.real_median.n == 3
+    assert same.sampled_median.n == 12
+    assert same.real_median.low <= same.real[1] <= same.real_median.high
+    # Patients differ more than the layouts of all of them.
+    widths = [i.high - i.low for i in (same.real_median, same.sampled_median)]
+    assert widths[0] > widths[1]

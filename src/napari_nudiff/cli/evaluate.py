@@ -39,11 +39,13 @@ def add_commands(commands: Any) -> None:
 
 def evaluate_pairs(args: argparse.Namespace) -> None:
     """``nudiff evaluate pairs``."""
+    from napari_nudiff.evaluation.plots import check_plots
     from napari_nudiff.evaluation.report import write_report
     from napari_nudiff.evaluation.study import Study, StudyConfig
     from napari_nudiff.evaluation.study import evaluate_pairs as evaluate
     from napari_nudiff.evaluation.verdicts import verdicts
 
+    check_plots()
     values = {f.name: getattr(args, f.name) for f in fields(StudyConfig)}
     values["held_out"] = tuple(args.held_out or ())
     config = StudyConfig(**{k: v for k, v in values.items() if v is not None})

@@ -86,6 +86,13 @@ class InceptionFeatures:
         return features
 
 
+def turned_features(extract: FeatureExtractor, images: NDArray[np.uint8]) -> Features:
+    """Features of images (N, H, W, 3) in their eight orientations, (N, 8, D)."""
+    turns = [np.rot90(images, k, axes=(1, 2)) for k in range(4)]
+    turns += [turned[:, :, ::-1] for turned in turns]
+    return np.stack([extract(np.ascontiguousarray(turned)) for turned in turns], axis=1)
+
+
 def make_extractor(kind: str, judge: Segmenter, weights: Path | None = None) -> FeatureExtractor:
     """The extractor of a name.
 
@@ -106,8 +113,11 @@ def make_extractor(kind: str, judge: Segmenter, weights: Path | None = None) -> 
     if kind == "judge":
         return JudgeFeatures(judge)
     if kind == "random":
-        torch.manual_seed(0)
-        return JudgeFeatures(Segmenter().eval().requires_grad_(False))
+        with torch.random.fork_rng(devices=[]):  # nobody else's numbers change
+            torch.manual_seed(0)
+            untrained = Segmenter()
+        device = next(judge.parameters()).device
+        return JudgeFeatures(untrained.to(device).eval().requires_grad_(False))
     if kind == "inception":
         if weights is None:
             raise RequestError("--features inception needs --feature-weights FILE.")

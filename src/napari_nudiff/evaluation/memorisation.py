@@ -64,6 +64,29 @@ class Memorisation:
     copies: int
     threshold: float
 
+    @property
+    def chances(self) -> list[float]:
+        """How often a held-out image comes as close as each synthetic one: its p-value."""
+        return rank_chances(
+            [n.distance for n in self.synthetic], [n.distance for n in self.held_out]
+        )
+
+    @property
+    def uncompared(self) -> int:
+        """Synthetic images with too little in them to be compared: nothing is known of these."""
+        return sum(n.distance >= 1 for n in self.synthetic)
+
+
+def rank_chances(distances: Sequence[float], unseen: Sequence[float]) -> list[float]:
+    """One-sided p-value of each distance among those of images that were never seen.
+
+    With n of these it is never less than 1 / (n + 1); without any effect it is below p for p of the
+    images.
+    """
+    ordered = np.sort(np.asarray(unseen, dtype=float))
+    as_close = np.searchsorted(ordered, np.asarray(distances, dtype=float), side="right")
+    return [float(p) for p in (1 + as_close) / (1 + len(ordered))]
+
 
 def find_copies(
     synthetic: Sequence[NDArray[np.uint8]],

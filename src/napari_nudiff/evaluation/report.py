@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
@@ -17,9 +16,15 @@ from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
 from napari_nudiff.dataset.images import write_rgb, write_text
-from napari_nudiff.errors import RequestError
-from napari_nudiff.evaluation.agreement import SCORES, summary
-from napari_nudiff.evaluation.memorisation import Nearest
+from napari_nudiff.evaluation.agreement import SCORES, difference, summary
+from napari_nudiff.evaluation.distance import FEWEST_FOR_FID
+from napari_nudiff.evaluation.memorisation import Memorisation, Nearest, rank_chances
+from napari_nudiff.evaluation.plots import (
+    check_plots,
+    distance_histograms,
+    nucleus_histograms,
+    score_pairs,
+)
 from napari_nudiff.evaluation.resampling import Interval
 from napari_nudiff.evaluation.statistics import LABELS
 from napari_nudiff.evaluation.study import Study
@@ -30,6 +35,7 @@ Picture = NDArray[np.uint8]
 _SHEET = 8  # pictures a side
 _TRIPLES = 6
 _PAIRS = 4
+_SCORE_NAMES = {"dice": "Dice", "aji": "AJI", "pq": "PQ"}
 _WINDOW_PX = 96
 
 _STYLE = Path(__file__).with_name("report.css")
@@ -50,6 +56,7 @@ def write_report(study: Study) -> Path:
     DatasetError
         A file cannot be written.
     """
+    check_plots()
     said = verdicts(study)
     out = study.config.out
     write_rgb(out / "sheet.png", sheet(study.samples))
@@ -68,21 +75,34 @@ def numbers(study: Study, said: Sequence[Verdict]) -> dict[str, Any]:
     return {
         "config": config,
         "checkpoints": [
-            {"name": Path(m.name).name, "role": m.role, "sha256": m.sha256, "licence": m.licence}
+            {
+                "name": Path(m.name).name,
+                "role": m.role,
+                "sha256": m.sha256,
+                "licence": m.licence,
+                "training_data": m.training_data,
+            }
             for m in study.models
         ],
         "verdicts": _plain(list(said)),
         "agreement": {
             "real": _plain(summary(study.real_scores)),
             "renders": _plain(summary(study.render_scores)),
+            "difference": _plain(difference(study.render_scores, study.real_scores)),
             "fields": _plain({"real": study.real_scores, "renders": study.render_scores}),
         },
-        "realism": _plain(study.realism),
+        "realism": _plain(study.realism) | {"nearest_below_1_percent": _in_features(study)}
+        if study.realism
+        else None,
         "nuclei": [_plain(c) | {"within": c.within} for c in study.nuclei],
         "memorisation": {
             name: {
                 "copies": found.copies,
+                "n": len(found.synthetic),
+                "uncompared": found.uncompared,
                 "threshold": found.threshold,
+                "smallest_p": min(found.chances),
+                "below_1_percent": below_first_percentile(*_distances(found)),
                 "synthetic": [n.distance for n in found.synthetic],
                 "held_out": [n.distance for n in found.held_out],
             }
@@ -91,13 +111,18 @@ def numbers(study: Study, said: Sequence[Verdict]) -> dict[str, Any]:
     }
 
 
+def below_first_percentile(made: Sequence[float], unseen: Sequence[float]) -> float:
+    """Share of made images nearer than the nearest 1 % of unseen ones; by chance it is 0.01."""
+    return float(np.mean(np.asarray(made) < np.percentile(unseen, 1)))
+
+
 def sheet(pictures: Sequence[Picture], columns: int = _SHEET) -> Picture:
     """The first pictures, side by side in rows, with thin white lines between them."""
     shown = list(pictures[: columns * columns])
     columns = min(columns, len(shown))
     blank = np.full_like(shown[0], 255)
     shown += [blank] * (-len(shown) % columns)
-    framed = [np.pad(p, ((2, 2), (2, 2), (0, 0)), constant_values=255) for p in shown]
+    framed = [_framed(p) for p in shown]
     rows = [np.concatenate(framed[i : i + columns], 1) for i in range(0, len(framed), columns)]
     return np.concatenate(rows)
 
@@ -154,31 +179,47 @@ def _verdict_table(said: Sequence[Verdict]) -> str:
 
 def _agreement(study: Study) -> str:
     real, made = summary(study.real_scores), summary(study.render_scores)
-    rows = [[name.upper(), str(real[name]), str(made[name])] for name in SCORES]
+    apart = difference(study.render_scores, study.real_scores)
+    rows = [[_SCORE_NAMES[name], *(str(s[name]) for s in (real, made, apart))] for name in SCORES]
     return (
         "<h2>Agreement of image and layout</h2>"
-        + _table(["score", "real images", "renders"], rows)
+        + _table(["score", "real images", "renders", "difference"], rows)
         + "<p>A segmenter trained on the real training images judges held-out real images, which "
         "is the ceiling, and renders of the same layouts. Above the ceiling, renders are easier "
-        "than real tissue. In brackets 95 % intervals.</p>"
+        f"than real tissue. {len(study.fields)} fields; in brackets 95 % intervals over "
+        f"{real['dice'].n} {_unit(study, real['dice'])}.</p>"
+        + _figure_of_plot(
+            score_pairs(study.render_scores, study.real_scores),
+            "A point a field; on the line, render and real image are equally hard.",
+        )
     )
 
 
+def _unit(study: Study, of: Interval) -> str:
+    return "patients" if of.n == len({f.group for f in study.fields}) else "images"
+
+
 def _realism(study: Study) -> str:
-    r = study.realism
+    r, title = study.realism, "<h2>Realism and variety</h2>"
+    if r is None:
+        return f"{title}<p>Not measured: {len(study.samples)} render.</p>"
     rows = [
         ["KID", str(r.kid), str(r.kid_floor)],
         ["FID", f"{r.fid:.1f}", f"{r.fid_floor:.1f}"],
-        ["density", f"{r.density:.2f}", "1"],
-        ["coverage", f"{r.coverage:.2f}", "1"],
-        ["diversity", f"{r.diversity:.1f}", f"{r.diversity_real:.1f} (training)"],
+        ["density", str(r.density), str(r.density_floor)],
+        ["coverage", str(r.coverage), str(r.coverage_floor)],
+        ["diversity", str(r.diversity), str(r.diversity_floor)],
+        ["Vendi score", f"{r.vendi:.1f}", f"{r.vendi_floor:.1f}"],
     ]
+    few = " FID of so few images is mostly bias: only for comparing along its row."
     return (
-        "<h2>Realism and variety</h2>"
+        title
         + _table(["against training crops", "renders", "held-out real"], rows)
         + f"<p>{r.n} images a set, {study.config.features} features. The right column is the "
-        "floor: other patients' images differ too. FID is biased with so few images and only to "
-        "be compared along a row.</p>"
+        "floor: other patients' images differ too. KID of one half of the training patients "
+        f"against the other: {r.kid_patients}. Training crops have a diversity of "
+        f"{r.diversity_real} and a Vendi score of {r.vendi_real:.1f}."
+        f"{few if r.n < FEWEST_FOR_FID else ''}</p>"
     )
 
 
@@ -190,33 +231,85 @@ def _nuclei(study: Study) -> str:
             " / ".join(f"{v:.3g}" for v in c.sampled),
             f"{c.lowest:.3g} to {c.highest:.3g} ({c.groups})",
             f"{c.distance:.2f}",
+            f"{c.ks:.2f}",
             "yes" if c.within else "no",
         ]
         for c in study.nuclei
     ]
-    head = ["quartiles", "real", "sampled", "patients' medians", "distance, sd", "within"]
+    head = ["quartiles", "real", "sampled", "patients' medians", "distance, sd", "KS", "within"]
     return (
         "<h2>Nuclei, real and sampled</h2>"
         + _table(head, rows)
-        + _figure_of_plot(_histograms(study), "Share of nuclei; real grey, sampled purple.")
+        + _figure_of_plot(
+            nucleus_histograms(study.real_layouts, study.layouts),
+            f"Share of nuclei; real grey ({len(study.real_layouts)} crops), sampled purple "
+            f"({len(study.layouts)} layouts).",
+        )
     )
 
 
 def _memorisation(study: Study) -> str:
     words = "<h2>Copies</h2>"
     for what, found in (("Renders", study.copies), ("Layouts", study.layout_copies)):
-        made, real = ([n.distance for n in s] for s in (found.synthetic, found.held_out))
+        made, real = _distances(found)
         words += (
             f"<p>{what}: median distance to the nearest training window {np.median(made):.3f}, "
-            f"closest {min(made):.3f}; held-out real {np.median(real):.3f}, closest "
-            f"{min(real):.3f}. Copies (below {found.threshold:.3f}): {found.copies}.</p>"
+            f"closest {min(made):.3f} (p = {min(found.chances):.3f}); {len(real)} held-out real "
+            f"{np.median(real):.3f}, closest {min(real):.3f}. Nearer than the nearest 1 % of "
+            f"these: {below_first_percentile(made, real):.0%}. Copies (below "
+            f"{found.threshold:.3f}): {found.copies}. With too little in them to be compared: "
+            f"{found.uncompared}.</p>"
         )
+    words += _feature_words(study) + _figure_of_plot(
+        distance_histograms(_distance_sets(study)),
+        "Distance to the nearest training crop; unseen real grey, made purple; the red line is the "
+        "threshold of a copy.",
+    )
     closest = sorted(
         zip(study.copies.synthetic, study.samples, strict=True), key=lambda pair: pair[0].distance
     )
     pictures = [_beside(near, sample, study.training) for near, sample in closest[:_PAIRS]]
     caption = "The renders closest to a training image (left) and that place (right), 96 px."
     return words + _figure(np.concatenate(pictures, axis=1), caption)
+
+
+def _distances(found: Memorisation) -> tuple[list[float], list[float]]:
+    return [n.distance for n in found.synthetic], [n.distance for n in found.held_out]
+
+
+def _distance_sets(study: Study) -> list[tuple[str, list[float], list[float], float]]:
+    sets = []
+    for title, found in (("renders", study.copies), ("layouts", study.layout_copies)):
+        made, unseen = _distances(found)
+        sets.append((f"{title}: 1 - correlation", unseen, made, found.threshold))
+    if r := study.realism:
+        sets.append(("renders: features", [*r.nearest_unseen], [*r.nearest], float("nan")))
+    return sets
+
+
+def _in_features(study: Study) -> dict[str, float] | None:
+    """How near renders are in features, among real crops of patients that were not seen."""
+    r = study.realism
+    if r is None or not r.nearest_unseen:
+        return None
+    share = below_first_percentile(r.nearest, r.nearest_unseen)
+    return {
+        "share": share,
+        "smallest_p": min(rank_chances(r.nearest, r.nearest_unseen)),
+        "n": len(r.nearest),
+        "n_unseen": len(r.nearest_unseen),
+    }
+
+
+def _feature_words(study: Study) -> str:
+    found = _in_features(study)
+    if found is None:
+        return ""
+    return (
+        f"<p>In features, {found['share']:.0%} of the renders are nearer to a training crop than "
+        f"the nearest 1 % of {found['n_unseen']} real crops are to those of other patients. "
+        "Renders that are merely typical are near too: this alone is no sign of a copy.</p>"
+    )
 
 
 def _beside(near: Nearest, sample: Picture, training: Sequence[Picture]) -> Picture:
@@ -228,10 +321,12 @@ def _beside(near: Nearest, sample: Picture, training: Sequence[Picture]) -> Pict
         sample[y : y + _WINDOW_PX, x : x + _WINDOW_PX],
         turned[row : row + _WINDOW_PX, col : col + _WINDOW_PX],
     )
-    padded = [np.full((_WINDOW_PX + 8, _WINDOW_PX + 4, 3), 255, np.uint8) for _ in cuts]
-    for frame, cut in zip(padded, cuts, strict=True):
-        frame[4 : 4 + cut.shape[0], 4 : 4 + cut.shape[1]] = cut
-    return np.concatenate(padded, axis=1)
+    frames = [np.full((_WINDOW_PX, _WINDOW_PX, 3), 255, np.uint8) for _ in cuts]
+    for frame, cut in zip(frames, cuts, strict=True):
+        frame[: cut.shape[0], : cut.shape[1]] = cut
+    beside = np.concatenate([np.pad(f, ((0, 0), (0, 2), (0, 0))) for f in frames], axis=1)
+    gap = ((4, 4), (6, 6), (0, 0))
+    return np.pad(beside[:, :-2].repeat(2, 0).repeat(2, 1), gap, constant_values=255)
 
 
 def _triples(study: Study) -> Picture:
@@ -239,52 +334,20 @@ def _triples(study: Study) -> Picture:
     columns = []
     for i in dict.fromkeys(int(c) for c in chosen):
         one = study.fields[i]
-        columns.append(np.concatenate([_drawn(one.labels), one.image, study.renders[i]]))
+        column = (_drawn(one.labels), one.image, study.renders[i])
+        columns.append(np.concatenate([_framed(picture) for picture in column]))
     return np.concatenate(columns, axis=1)
+
+
+def _framed(picture: Picture, width_px: int = 2) -> Picture:
+    sides = ((width_px, width_px), (width_px, width_px), (0, 0))
+    return np.pad(picture, sides, constant_values=255)
 
 
 def _drawn(labels: NDArray[np.integer]) -> Picture:
     grey = np.where(labels > 0, 150, 25).astype(np.uint8)
     grey[find_boundaries(labels, mode="inner")] = 230
     return np.repeat(grey[..., None], 3, axis=2)
-
-
-def _histograms(study: Study) -> str:
-    """Histograms of the nuclei's statistics as SVG."""
-    try:
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RequestError(
-            "The report needs the package matplotlib. Install it with "
-            "`pip install 'napari-nudiff[train]'`; renders and samples are kept."
-        ) from error
-    from napari_nudiff.evaluation.statistics import NUCLEUS_STATISTICS, measure
-
-    figure = Figure(figsize=(11, 2.6), layout="constrained")
-    sets = [
-        [measure(la) for la in layouts]
-        for layouts in ([f.labels for f in study.fields], study.layouts)
-    ]
-    for axes, (name, label) in zip(
-        figure.subplots(1, len(NUCLEUS_STATISTICS)), NUCLEUS_STATISTICS.items(), strict=True
-    ):
-        values = [np.concatenate([t[name] for t in tables]) for tables in sets]
-        values = [v[np.isfinite(v)] for v in values]
-        pool = np.concatenate(values)
-        if not len(pool):
-            continue
-        low, high = (float(v) for v in np.percentile(pool, [0.5, 99.5]))
-        edges = np.linspace(low, high, 25)
-        for v, colour in zip(values, ("#8a8590", "#8a4fbf"), strict=True):
-            weights = np.full(len(v), 1 / max(len(v), 1))
-            axes.hist(v, edges, weights=weights, color=colour, alpha=0.55)
-        axes.set_xlabel(label)
-        axes.set_yticks([])
-        axes.spines[["top", "right", "left"]].set_visible(False)
-    buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
-    return buffer.getvalue()
 
 
 def _figure_of_plot(svg: str, caption: str) -> str:
@@ -305,9 +368,17 @@ def _figure(picture: Picture, caption: str) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}>{_cell(c)}</{tag}>" for c in cells) + "</tr>"
 
     return "<table>" + line(head, "th") + "".join(line(row, "td") for row in rows) + "</table>"
+
+
+def _cell(text: str) -> str:
+    """A cell, its interval on a line of its own where the column is narrow."""
+    value, interval, rest = html.escape(text).partition(" (")
+    if " to " not in rest or not rest.endswith(")"):
+        return value + interval + rest
+    return f'{value} <span class="interval">({rest}</span>'
 
 
 def _plain(value: Any) -> Any:

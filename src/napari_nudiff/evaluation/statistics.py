@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
-from scipy.stats import wasserstein_distance
+from scipy.stats import ks_2samp, wasserstein_distance
 from skimage.measure import regionprops_table
+
+from napari_nudiff.evaluation.resampling import Interval, interval
 
 Table = dict[str, NDArray[np.float64]]
 
@@ -23,8 +25,10 @@ NUCLEUS_STATISTICS = {
 LAYOUT_STATISTICS = {
     "count_per_mpx": "nuclei per megapixel",
     "foreground": "share of the area",
+    "touching": "share that touches another",
 }
 LABELS = LAYOUT_STATISTICS | NUCLEUS_STATISTICS
+_TOUCHING_PX = 2  # between two pixels of nuclei that touch
 _SMALLEST_PX = 30  # the form of smaller ones is that of their pixels
 
 
@@ -37,21 +41,32 @@ class Comparison:
     name : str
     real, sampled : tuple of float
         Quartiles.
+    real_median, sampled_median : Interval
+        Over patients, and over layouts.
     lowest, highest : float
         Of the medians of the real patients.
     groups : int
         Real patients.
     distance : float
         Wasserstein distance, in deviations of the real values.
+    ks : float
+        Kolmogorov-Smirnov distance: the largest gap between the two cumulative shares.
+    real_n, sampled_n : int
+        Values: layouts or nuclei.
     """
 
     name: str
     real: tuple[float, float, float]
     sampled: tuple[float, float, float]
+    real_median: Interval
+    sampled_median: Interval
     lowest: float
     highest: float
     groups: int
     distance: float
+    ks: float
+    real_n: int
+    sampled_n: int
 
     @property
     def within(self) -> bool:
@@ -75,6 +90,7 @@ def measure(labels: NDArray[np.integer]) -> Table:
     return {
         "count_per_mpx": np.array([1e6 * count / labels.size]),
         "foreground": np.array([np.count_nonzero(labels) / labels.size]),
+        "touching": np.array([_touching(labels, table["label"])]),
         "area_px": table["area"][whole].astype(float),
         "eccentricity": table["eccentricity"][whole].astype(float),
         "solidity": table["solidity"][whole].astype(float),
@@ -88,33 +104,46 @@ def compare(
     sampled: Sequence[NDArray[np.integer]],
 ) -> list[Comparison]:
     """Compare real and sampled layouts, best of equal size, statistic by statistic."""
-    real_tables, sampled_tables = [measure(la) for la in real], [measure(la) for la in sampled]
+    sampled_tables = [measure(layout) for layout in sampled]
     by_group: dict[str, list[Table]] = defaultdict(list)
-    for group, table in zip(groups, real_tables, strict=True):
-        by_group[group].append(table)
-    comparisons = []
-    for name in LABELS:
-        of_real, of_sampled = _joined(real_tables, name), _joined(sampled_tables, name)
-        if not (len(of_real) and len(of_sampled)):
-            continue
-        medians = [
-            float(np.median(values))
-            for tables in by_group.values()
-            if len(values := _joined(tables, name))
-        ]
-        apart = wasserstein_distance(of_real, of_sampled) / max(float(of_real.std()), 1e-9)
-        comparisons.append(
-            Comparison(
-                name,
-                _quartiles(of_real),
-                _quartiles(of_sampled),
-                min(medians),
-                max(medians),
-                len(medians),
-                float(apart),
-            )
-        )
-    return comparisons
+    for group, layout in zip(groups, real, strict=True):
+        by_group[group].append(measure(layout))
+    comparisons = (_compared(name, by_group, sampled_tables) for name in LABELS)
+    return [c for c in comparisons if c is not None]
+
+
+def _compared(
+    name: str, by_group: Mapping[str, Sequence[Table]], sampled: Sequence[Table]
+) -> Comparison | None:
+    """One statistic; None where there is no value of it."""
+    of_groups = [_joined(tables, name) for tables in by_group.values()]
+    of_groups = [values for values in of_groups if len(values)]
+    of_layouts = [values for table in sampled if len(values := _joined([table], name))]
+    if not (of_groups and of_layouts):
+        return None
+    real, made = np.concatenate(of_groups), np.concatenate(of_layouts)
+    medians = [float(np.median(values)) for values in of_groups]
+    return Comparison(
+        name,
+        _quartiles(real),
+        _quartiles(made),
+        _median(of_groups),
+        _median(of_layouts),
+        min(medians),
+        max(medians),
+        len(medians),
+        float(wasserstein_distance(real, made) / max(float(real.std()), 1e-9)),
+        float(ks_2samp(real, made, method="asymp").statistic),
+        len(real),
+        len(made),
+    )
+
+
+def _median(units: Sequence[NDArray[np.float64]]) -> Interval:
+    """Median of all values, with an interval over the units (patients, layouts) they are of."""
+    return interval(
+        lambda drawn: float(np.median(np.concatenate([units[i] for i in drawn]))), len(units)
+    )
 
 
 def _joined(tables: Sequence[Table], name: str) -> NDArray[np.float64]:
@@ -133,3 +162,27 @@ def _next_centre(centres: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.full(len(centres), np.nan)
     distances: NDArray[np.float64] = KDTree(centres).query(centres, k=2)[0][:, 1]
     return distances
+
+
+def _touching(labels: NDArray[np.integer], ids: NDArray[np.integer]) -> float:
+    """Share of the nuclei with a pixel of another at most 2 px off; NaN where there is none.
+
+    2 and not 1: where labels are made of masks, a line of background separates what touches.
+    """
+    if not len(ids):
+        return float("nan")
+    reach = range(-_TOUCHING_PX, _TOUCHING_PX + 1)
+    near = [(y, x) for y in range(_TOUCHING_PX + 1) for x in reach if (y, x) > (0, 0)]
+    found = [np.unique(pair) for y, x in near for pair in _meeting(labels, y, x)]
+    return len(np.unique(np.concatenate(found))) / len(ids)
+
+
+def _meeting(
+    labels: NDArray[np.integer], down: int, across: int
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Labels of all pixels that lie in other nuclei than the pixel so far from them."""
+    height, width = labels.shape
+    first = labels[: height - down, max(-across, 0) : width - max(across, 0)]
+    second = labels[down:, max(across, 0) : width - max(-across, 0)]
+    met = (first != second) & (first > 0) & (second > 0)
+    return first[met], second[met]

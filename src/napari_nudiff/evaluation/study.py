@@ -16,21 +16,13 @@ from napari_nudiff.checkpoints import Checkpoint, find_checkpoint
 from napari_nudiff.dataset.groups import group_of
 from napari_nudiff.dataset.images import read_layout, read_rgb
 from napari_nudiff.dataset.pairs import Pair, load_pairs
-from napari_nudiff.dataset.sample import write_sample
+from napari_nudiff.dataset.sample import layout_sha256, write_sample
 from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.evaluation.agreement import Field, Score, score
-from napari_nudiff.evaluation.distance import (
-    density_and_coverage,
-    diversity,
-    fid,
-    kid,
-    standardised,
-)
-from napari_nudiff.evaluation.features import EXTRACTORS, make_extractor
+from napari_nudiff.evaluation.features import EXTRACTORS, FeatureExtractor, make_extractor
 from napari_nudiff.evaluation.memorisation import Memorisation, find_copies
-from napari_nudiff.evaluation.resampling import Interval
+from napari_nudiff.evaluation.realism import Realism, measure_realism
 from napari_nudiff.evaluation.segmenter import (
-    Segmenter,
     SegmenterConfig,
     load_segmenter,
     train_segmenter,
@@ -40,13 +32,17 @@ from napari_nudiff.nuclei.descriptors import stain_style
 from napari_nudiff.synthesis.canvas import derived_seed
 from napari_nudiff.synthesis.device import resolve_device
 from napari_nudiff.synthesis.pipeline import Job, completed, render, sample_layout
-from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest, SynthesisRequest
+
+Layout = NDArray[np.integer]
 
 _FIELDS_PER_IMAGE = 2
 _FEWEST_UNSEEN = 20
 # A layout of one or two nuclei is like many others: large windows with several in them.
 _LAYOUT_WINDOW_PX = 192
 _LAYOUT_CONTRAST = 0.15
+# Of a request: decided when it runs, or in the name of the folder.
+_DECIDED = {"checkpoint", "checkpoint_sha256", "precision", "device"}
 
 
 @dataclass(frozen=True)
@@ -83,6 +79,14 @@ class StudyConfig:
             raise RequestError(
                 f"There are no features {self.features!r}; known are {', '.join(EXTRACTORS)}."
             )
+        # What no request can have is told now, and not after a judge was trained.
+        RenderRequest(
+            checkpoint=self.image,
+            steps=self.steps,
+            guidance=self.guidance,
+            sampler=self.sampler,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True)
@@ -92,32 +96,6 @@ class StudyProgress:
     stage: str
     step: int
     steps: int
-
-
-@dataclass(frozen=True)
-class Realism:
-    """How far renders are from real images; the floor is real against real.
-
-    Attributes
-    ----------
-    kid, kid_floor : Interval
-        Renders, and held-out real crops, against training crops.
-    fid, fid_floor : float
-    density, coverage : float
-    diversity, diversity_real : float
-    n : int
-        Images a set.
-    """
-
-    kid: Interval
-    kid_floor: Interval
-    fid: float
-    fid_floor: float
-    density: float
-    coverage: float
-    diversity: float
-    diversity_real: float
-    n: int
 
 
 @dataclass(frozen=True)
@@ -136,11 +114,14 @@ class Study:
     real_scores, render_scores : list of Score
     layouts, samples : list of ndarray
         Sampled layouts and their renders.
-    realism : Realism
+    realism : Realism or None
+        None with fewer than two samples.
     nuclei : list of Comparison
     copies, layout_copies : Memorisation
     training : list of ndarray
         The training images that copies were sought in.
+    real_layouts : list of ndarray
+        Of all real images, in crops of the size of the sampled ones.
     """
 
     config: StudyConfig
@@ -151,11 +132,12 @@ class Study:
     render_scores: list[Score]
     layouts: list[NDArray[np.integer]]
     samples: list[NDArray[np.uint8]]
-    realism: Realism
+    realism: Realism | None
     nuclei: list[Comparison]
     copies: Memorisation
     layout_copies: Memorisation
     training: list[NDArray[np.uint8]] = field(repr=False)
+    real_layouts: list[NDArray[np.integer]] = field(repr=False)
 
 
 def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
@@ -186,6 +168,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
     for progress in train_segmenter(training, judge_path, settings, config.device):
         yield StudyProgress("training the judge", progress.step, progress.steps)
     judge = load_segmenter(judge_path).to(resolve_device(config.device))
+    extract = make_extractor(config.features, judge, config.feature_weights)
     maker = _Maker(config, models)
     fields = fields_of(held_out, config.size_px, _FIELDS_PER_IMAGE)
     renders, real_scores, render_scores = [], [], []
@@ -201,9 +184,9 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
         samples.append(maker.render(f"sampled-{i:04d}", layouts[-1], i, None))
         yield StudyProgress("sampling and rendering", i + 1, config.count)
     yield StudyProgress("comparing", 0, 0)
-    everything = training + held_out
-    crops = [c for p in everything for c in fields_of([p], config.size_px, 8)]
-    nuclei = compare([c.labels for c in crops], [c.group for c in crops], layouts)
+    crops = _crops_of(training + held_out, config.size_px)
+    real_layouts = [c.labels for c in crops]
+    nuclei = compare(real_layouts, [c.group for c in crops], layouts)
     sources = [pair.image for pair in training]
     unseen = _typical_fields(held_out, max(config.count, _FEWEST_UNSEEN), config)
     yield Study(
@@ -215,7 +198,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
         render_scores,
         layouts,
         samples,
-        _realism(judge, training, held_out, samples, config),
+        _realism(extract, training, held_out, samples, config),
         nuclei,
         find_copies(samples, sources, [f.image for f in unseen]),
         find_copies(
@@ -226,6 +209,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
             _LAYOUT_CONTRAST,
         ),
         sources,
+        real_layouts,
     )
 
 
@@ -255,7 +239,7 @@ class _Maker:
             seed=derived_seed(self._config.seed, index),
             **self._how,
         )
-        self._keep(stem, lambda: sample_layout(request))
+        self._keep(stem, request, lambda: sample_layout(request))
         return read_layout(path)
 
     def render(
@@ -270,58 +254,63 @@ class _Maker:
             **self._how,
         )
         path = self._folder / f"{stem}.png"
-        self._keep(stem, lambda: render(labels, request))
+        self._keep(stem, request, lambda: render(labels, request), labels)
         return read_rgb(path)
 
-    def _keep(self, stem: str, start: Callable[[], Job]) -> None:
-        """Make a sample that is not there yet; its JSON is written last."""
-        if not (self._folder / f"{stem}.json").exists():
+    def _keep(
+        self,
+        stem: str,
+        request: SynthesisRequest,
+        start: Callable[[], Job],
+        labels: Layout | None = None,
+    ) -> None:
+        """Make a sample, unless the same request already made it of the same labels."""
+        if not self._is_kept(stem, request, labels):
             write_sample(self._folder, stem, completed(start()))
+
+    def _is_kept(self, stem: str, request: SynthesisRequest, labels: Layout | None) -> bool:
+        try:  # the JSON is written last
+            stored = json.loads((self._folder / f"{stem}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        made_by = stored.get("request", {})
+        same = all(made_by.get(k) == v for k, v in request.to_dict().items() if k not in _DECIDED)
+        return same and (labels is None or stored.get("layout_sha256") == layout_sha256(labels))
 
 
 def fields_of(pairs: Sequence[Pair], side: int, most: int) -> list[Field]:
     """Fields of view of images: up to so many of each that do not overlap, with nuclei in them."""
     found = []
     for pair in pairs:
-        rows, cols = (range(0, n - side + 1, side) for n in pair.labels.shape)
-        windows = [np.s_[y : y + side, x : x + side] for y in rows for x in cols]
-        full = sorted(windows, key=lambda w: -int((pair.labels[w] > 0).sum()))
-        found += [
-            Field(pair.stem, group_of(pair.stem, pair.group), pair.image[w], pair.labels[w])
-            for w in full[:most]
-            if pair.labels[w].any()
-        ]
+        crops = [c for c in _crops_of([pair], side) if c.labels.any()]
+        found += sorted(crops, key=lambda c: -np.count_nonzero(c.labels))[:most]
     return found
 
 
+def _crops_of(pairs: Sequence[Pair], side: int) -> list[Field]:
+    """All crops that do not overlap, those without nuclei too: they belong to the truth."""
+    found = []
+    for pair in pairs:
+        rows, cols = (range(0, n - side + 1, side) for n in pair.labels.shape)
+        found += [_field(pair, y, x, side) for y in rows for x in cols]
+    return found
+
+
+def _field(pair: Pair, top: int, left: int, side: int) -> Field:
+    window = np.s_[top : top + side, left : left + side]
+    group = group_of(pair.stem, pair.group)
+    return Field(pair.stem, group, pair.image[window], pair.labels[window])
+
+
 def _realism(
-    judge: Segmenter,
+    extract: FeatureExtractor,
     training: Sequence[Pair],
     held_out: Sequence[Pair],
     samples: Sequence[NDArray[np.uint8]],
     config: StudyConfig,
-) -> Realism:
-    extract = make_extractor(config.features, judge, config.feature_weights)
-    fields = (_typical_fields(pairs, len(samples), config) for pairs in (training, held_out))
-    sets = [[f.image for f in of_set] for of_set in fields]
-    real, held, made = (extract(np.stack(s)) for s in (*sets, list(samples)))
-    real, held, made = standardised(real, held, made)
-    if len(made) < 2:
-        nan = float("nan")
-        lonely = Interval(nan, nan, nan, len(made))
-        return Realism(lonely, lonely, nan, nan, nan, nan, nan, nan, len(made))
-    density, coverage = density_and_coverage(real, made)
-    return Realism(
-        kid(made, real),
-        kid(held, real),
-        fid(made, real),
-        fid(held, real),
-        density,
-        coverage,
-        diversity(made),
-        diversity(real),
-        len(made),
-    )
+) -> Realism | None:
+    real, unseen = (_typical_fields(pairs, len(samples), config) for pairs in (training, held_out))
+    return measure_realism(extract, real, unseen, samples, _crops_of(training, config.size_px))
 
 
 def _typical_fields(pairs: Sequence[Pair], count: int, config: StudyConfig) -> list[Field]:
@@ -330,8 +319,7 @@ def _typical_fields(pairs: Sequence[Pair], count: int, config: StudyConfig) -> l
     for i in range(count):
         pair = pairs[i % len(pairs)]
         top, left = (int(rng.integers(n - side + 1)) for n in pair.labels.shape)
-        window = np.s_[top : top + side, left : left + side]
-        fields.append(Field(pair.stem, pair.group, pair.image[window], pair.labels[window]))
+        fields.append(_field(pair, top, left, side))
     return fields
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_nudiff.evaluation.agreement import summary
+import numpy as np
+
+from napari_nudiff.evaluation.agreement import difference, summary
+from napari_nudiff.evaluation.resampling import FEWEST_GROUPS
 from napari_nudiff.evaluation.statistics import LABELS
 from napari_nudiff.evaluation.study import Study
 
@@ -13,6 +16,8 @@ Answer = Literal["yes", "no", "not measured"]
 
 _MARGIN = 0.05  # of Dice, below the ceiling
 _FEWEST = 16  # renders and samples that say anything
+_FEWEST_FIELDS = 4  # held-out fields that do
+_VARIETY = 0.8  # of that of real crops
 
 
 @dataclass(frozen=True)
@@ -26,48 +31,91 @@ class Verdict:
 
 def verdicts(study: Study) -> list[Verdict]:
     """Answers to the questions that a released checkpoint must stand."""
-    return [_agreement(study), _nuclei(study), _copies(study), _realism(study)]
+    return [_agreement(study), _nuclei(study), _copies(study), _realism(study), _variety(study)]
 
 
 def _agreement(study: Study) -> Verdict:
     question = "Are the nuclei where the layout has them?"
+    if len(study.fields) < _FEWEST_FIELDS:
+        return _too_few(question, len(study.fields), "held-out fields")
     made, ceiling = (summary(s)["dice"] for s in (study.render_scores, study.real_scores))
+    apart = difference(study.render_scores, study.real_scores)["dice"]
     why = (
         f"The judge's Dice: {made} on {len(study.fields)} renders, {ceiling} on the real fields; "
-        f"renders may fall {_MARGIN} below."
+        f"render minus real {apart}, may fall to {-_MARGIN}."
     )
-    return Verdict(question, _yes(made.value >= ceiling.value - _MARGIN), why)
+    if apart.low < -_MARGIN <= apart.high:
+        return Verdict(question, "not measured", f"{why} Too few fields to tell.")
+    return Verdict(question, _yes(apart.value >= -_MARGIN), why)
 
 
 def _nuclei(study: Study) -> Verdict:
     question = "Do sampled nuclei lie within the spread between real patients?"
     if len(study.layouts) < _FEWEST:
-        return Verdict(question, "not measured", f"{len(study.layouts)} layouts are too few.")
+        return _too_few(question, len(study.layouts), "layouts")
+    patients = max((c.groups for c in study.nuclei), default=0)
+    if patients < FEWEST_GROUPS:
+        return _too_few(question, patients, "patients")
     outside = [LABELS[c.name] for c in study.nuclei if not c.within]
+    missing = [label for name, label in LABELS.items() if name not in _names(study)]
     why = f"Outside: {', '.join(outside)}." if outside else "All medians of nuclei lie within it."
-    return Verdict(question, _yes(not outside), why)
+    if missing:
+        why += f" Without any value: {', '.join(missing)}."
+    return Verdict(question, _yes(not outside and not missing), why)
 
 
 def _copies(study: Study) -> Verdict:
     question = "Is no image copied from the training images?"
     if len(study.samples) < _FEWEST:
-        return Verdict(question, "not measured", f"{len(study.samples)} renders are too few.")
+        return _too_few(question, len(study.samples), "renders")
     images, layouts = study.copies, study.layout_copies
     why = (
         f"{images.copies} of {len(images.synthetic)} renders and {layouts.copies} of "
         f"{len(layouts.synthetic)} layouts are closer to a training image than held-out ones ever "
         "come."
     )
+    if images.uncompared or layouts.uncompared:
+        why += (
+            f" {images.uncompared} and {layouts.uncompared} of them have too little in them to be "
+            "compared."
+        )
+    if min(len(f.synthetic) - f.uncompared for f in (images, layouts)) < _FEWEST:
+        return Verdict(question, "not measured", why)
     return Verdict(question, _yes(not images.copies and not layouts.copies), why)
 
 
 def _realism(study: Study) -> Verdict:
     question = "Are renders as near to training images as other patients' images are?"
     r = study.realism
-    if r.n < _FEWEST:
-        return Verdict(question, "not measured", f"{r.n} renders are too few.")
+    if r is None or r.n < _FEWEST:
+        return _too_few(question, len(study.samples), "renders")
     why = f"KID {r.kid} against a floor of {r.kid_floor}, {study.config.features} features."
     return Verdict(question, _yes(r.kid.value <= r.kid_floor.value), why)
+
+
+def _variety(study: Study) -> Verdict:
+    question = "Are renders as varied as real crops?"
+    r = study.realism
+    if r is None or r.n < _FEWEST:
+        return _too_few(question, len(study.samples), "renders")
+    least = min(r.diversity_real.value, r.diversity_floor.value)
+    why = (
+        f"Mean distance {r.diversity} between renders, {r.diversity_real} between training crops, "
+        f"{r.diversity_floor} between held-out ones; coverage {r.coverage} against "
+        f"{r.coverage_floor}. {_VARIETY} of the smaller distance and of that coverage is asked for."
+    )
+    # The distance alone would not notice a model that knows two images far from each other.
+    varied = r.diversity.value >= _VARIETY * least
+    covering = r.coverage.value >= _VARIETY * r.coverage_floor.value
+    return Verdict(question, _yes(varied and covering), why)
+
+
+def _names(study: Study) -> set[str]:
+    return {c.name for c in study.nuclei if np.isfinite(c.distance)}
+
+
+def _too_few(question: str, n: int, what: str) -> Verdict:
+    return Verdict(question, "not measured", f"{n} {what} are too few.")
 
 
 def _yes(condition: bool) -> Answer:

@@ -1,0 +1,150 @@
+"""How real and how varied renders are, with real against real beside every number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nudiff.evaluation.agreement import Field
+from napari_nudiff.evaluation.distance import (
+    density_and_coverage,
+    diversity,
+    fid,
+    kid,
+    kid_between_groups,
+    nearest_distance,
+    standardised,
+    vendi,
+)
+from napari_nudiff.evaluation.features import FeatureExtractor, Features, turned_features
+from napari_nudiff.evaluation.resampling import Interval, half_sample_interval
+
+
+@dataclass(frozen=True)
+class Realism:
+    """How far renders are from real images; the floor is real against real.
+
+    Attributes
+    ----------
+    kid, kid_floor : Interval
+        Renders, and held-out real crops, against training crops.
+    kid_patients : Interval
+        Training crops of one half of the patients against the other half, over such halves.
+    fid, fid_floor : float
+    density, coverage : Interval
+        Of renders among training crops.
+    density_floor, coverage_floor : Interval
+        Of held-out real crops there.
+    diversity, diversity_real, diversity_floor : Interval
+        Mean distance between two renders, two training crops, two held-out crops.
+    vendi, vendi_real, vendi_floor : float
+        Vendi scores of the same sets.
+    n : int
+        Images a set.
+    nearest, nearest_unseen : tuple of float
+        Distance of each render to the nearest training crop, and of each real crop to the nearest
+        of training patients other than its own.
+    """
+
+    kid: Interval
+    kid_floor: Interval
+    kid_patients: Interval
+    fid: float
+    fid_floor: float
+    density: Interval
+    density_floor: Interval
+    coverage: Interval
+    coverage_floor: Interval
+    diversity: Interval
+    diversity_real: Interval
+    diversity_floor: Interval
+    vendi: float
+    vendi_real: float
+    vendi_floor: float
+    n: int
+    nearest: tuple[float, ...]
+    nearest_unseen: tuple[float, ...]
+
+
+def measure_realism(
+    extract: FeatureExtractor,
+    training: Sequence[Field],
+    held_out: Sequence[Field],
+    made: Sequence[NDArray[np.uint8]],
+    seen: Sequence[Field],
+) -> Realism | None:
+    """Compare renders with real crops of the same size.
+
+    Parameters
+    ----------
+    extract : FeatureExtractor
+    training, held_out : sequences of Field
+        As many typical ones of each as there are renders.
+    made : sequence of ndarray, (H, W, 3), uint8
+    seen : sequence of Field
+        All that the model was trained on: what renders may be nearest to.
+
+    Returns
+    -------
+    Realism or None
+        None with fewer than two renders.
+    """
+    if len(made) < 2:
+        return None
+    pictures = [np.stack([f.image for f in fields]) for fields in (training, held_out)]
+    turned = [turned_features(extract, images) for images in (*pictures, np.stack(made))]
+    known = extract(np.stack([f.image for f in seen]))
+    # Turned crops are sought among those seen; everything else is measured upright.
+    real, *turned, known = standardised(turned[0][:, 0], *turned, known)
+    held, renders = turned[1][:, 0], turned[2][:, 0]
+    density, coverage = _among(real, renders)
+    density_floor, coverage_floor = _among(real, held)
+    return Realism(
+        kid=kid(renders, real),
+        kid_floor=kid(held, real),
+        kid_patients=kid_between_groups(real, [f.group for f in training]),
+        fid=fid(renders, real),
+        fid_floor=fid(held, real),
+        density=density,
+        density_floor=density_floor,
+        coverage=coverage,
+        coverage_floor=coverage_floor,
+        diversity=half_sample_interval(diversity, renders),
+        diversity_real=half_sample_interval(diversity, real),
+        diversity_floor=half_sample_interval(diversity, held),
+        vendi=vendi(renders),
+        vendi_real=vendi(real),
+        vendi_floor=vendi(held),
+        n=len(made),
+        nearest=tuple(nearest_distance(turned[2], known).tolist()),
+        nearest_unseen=_nearest_of_others(turned[:2], (training, held_out), known, seen),
+    )
+
+
+def _among(real: Features, others: Features) -> tuple[Interval, Interval]:
+    density, coverage = (
+        half_sample_interval(lambda a, b, i=part: density_and_coverage(a, b)[i], real, others)
+        for part in range(2)
+    )
+    return density, coverage
+
+
+def _nearest_of_others(
+    turned: Sequence[Features],
+    sets: Sequence[Sequence[Field]],
+    known: Features,
+    seen: Sequence[Field],
+) -> tuple[float, ...]:
+    """Distances of real crops to those of other patients: of what was never seen."""
+    patients = np.array([f.group for f in seen])
+    found: list[float] = []
+    for features, fields in zip(turned, sets, strict=True):
+        groups = np.array([f.group for f in fields])
+        for group in sorted(set(groups.tolist())):
+            others = known[patients != group]
+            if len(others):
+                found += nearest_distance(features[groups == group], others).tolist()
+    return tuple(found)
