@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,21 @@ def _images(folder: Path) -> list[Path]:
             "labels/NAME.tif, such as `nudiff data prepare` writes."
         )
     return paths
+
+
+def turned(plane: NDArray[Any], turns: int, mirrored: bool) -> NDArray[Any]:
+    """An image or labels (H, W, ...) in one of the eight orientations.
+
+    Parameters
+    ----------
+    plane : ndarray, (H, W, ...)
+    turns : int
+        Quarter turns counter-clockwise, as in `numpy.rot90`.
+    mirrored : bool
+        Mirrored left to right after that.
+    """
+    plane = np.rot90(plane, turns)
+    return np.ascontiguousarray(plane[:, ::-1] if mirrored else plane)
 
 
 def _load_pair(folder: Path, stem: str, group: str = "") -> Pair:

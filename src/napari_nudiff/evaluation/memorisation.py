@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_nudiff.dataset.pairs import turned
+
 _REDUCE = 4  # copies are sought at a quarter of the resolution
 _DETAIL = 9  # pixels there; larger structures do not count
 LEAST_CONTRAST = 0.035
@@ -134,7 +136,7 @@ def nearest(
     patches = torch.cat([patches for patches, _ in windows])
     for number, image in enumerate(training):
         for turn in range(8):
-            highest, places = _correlate(patches, _reduced(_turned(image, turn)))
+            highest, places = _correlate(patches, _reduced(oriented(image, turn)))
             for window, (value, at) in enumerate(zip(highest, places, strict=True)):
                 if 1 - value < best[owner[window]].distance:
                     where = corners[window], at
@@ -142,9 +144,9 @@ def nearest(
     return best
 
 
-def _turned(image: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
-    turned = np.rot90(image, turn % 4)
-    return np.ascontiguousarray(turned[:, ::-1] if turn >= 4 else turned)
+def oriented(image: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """An image in the orientation that `Nearest.turn` numbers, 0 to 7."""
+    return turned(image, turn % 4, turn >= 4)
 
 
 def _reduced(image: NDArray[np.uint8]) -> Tensor:

@@ -18,7 +18,7 @@ from skimage.segmentation import find_boundaries
 from napari_nudiff.dataset.images import write_rgb, write_text
 from napari_nudiff.evaluation.agreement import SCORES, difference, summary
 from napari_nudiff.evaluation.distance import FEWEST_FOR_FID
-from napari_nudiff.evaluation.memorisation import Memorisation, Nearest, rank_chances
+from napari_nudiff.evaluation.memorisation import Memorisation, Nearest, oriented, rank_chances
 from napari_nudiff.evaluation.plots import (
     check_plots,
     distance_histograms,
@@ -313,13 +313,12 @@ def _feature_words(study: Study) -> str:
 
 
 def _beside(near: Nearest, sample: Picture, training: Sequence[Picture]) -> Picture:
-    turned = np.rot90(training[near.image], near.turn % 4)
-    turned = turned[:, ::-1] if near.turn >= 4 else turned
+    source = oriented(training[near.image], near.turn)
     y, x = near.window
     row, col = near.at
     cuts = (
         sample[y : y + _WINDOW_PX, x : x + _WINDOW_PX],
-        turned[row : row + _WINDOW_PX, col : col + _WINDOW_PX],
+        source[row : row + _WINDOW_PX, col : col + _WINDOW_PX],
     )
     frames = [np.full((_WINDOW_PX, _WINDOW_PX, 3), 255, np.uint8) for _ in cuts]
     for frame, cut in zip(frames, cuts, strict=True):

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from scipy import ndimage
 from torch import Tensor, nn
 
-from napari_nudiff.dataset.pairs import Pair
+from napari_nudiff.dataset.pairs import Pair, turned
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import atomic_path
 from napari_nudiff.nuclei.instances import decode_instances
@@ -212,11 +212,10 @@ def _varied(
     """A crop turned, its stain and sharpness varied: the judge meets patients it has not seen."""
     pair = pairs[int(rng.integers(len(pairs)))]
     top, left = (int(rng.integers(n - side + 1)) for n in pair.labels.shape)
-    window, turns = np.s_[top : top + side, left : left + side], int(rng.integers(4))
-    image, labels = (np.rot90(plane[window], turns) for plane in (pair.image, pair.labels))
-    if rng.random() < 0.5:
-        image, labels = image[:, ::-1], labels[:, ::-1]
-    return _varied_stain(image, rng), np.ascontiguousarray(labels)
+    window = np.s_[top : top + side, left : left + side]
+    turns, mirrored = int(rng.integers(4)), bool(rng.random() < 0.5)
+    image, labels = (turned(plane[window], turns, mirrored) for plane in (pair.image, pair.labels))
+    return _varied_stain(image, rng), labels
 
 
 def _varied_stain(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

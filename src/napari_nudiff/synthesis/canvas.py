@@ -20,13 +20,26 @@ class CanvasNoise:
     ----------
     seed : int
     height_px, width_px : int
-        Size of the canvas.
+        Size of the canvas, or of a window of it.
     channels : int
+    top_px, left_px : int
+        Where on the canvas the window lies.
     """
 
-    def __init__(self, seed: int, height_px: int, width_px: int, channels: int = 3) -> None:
+    def __init__(
+        self,
+        seed: int,
+        height_px: int,
+        width_px: int,
+        channels: int = 3,
+        *,
+        top_px: int = 0,
+        left_px: int = 0,
+    ) -> None:
         self.seed = seed
-        self.shape = (channels, height_px, width_px)
+        self.channels = channels
+        self.rows = slice(top_px, top_px + height_px)
+        self.cols = slice(left_px, left_px + width_px)
 
     def initial(self) -> Tensor:
         """Noise to start from, (1, C, H, W) float32."""
@@ -37,16 +50,20 @@ class CanvasNoise:
         return self._stream(step)
 
     def _stream(self, stream: int) -> Tensor:
-        channels, height, width = self.shape
-        rows, cols = -(-height // BLOCK_PX), -(-width // BLOCK_PX)
-        blocks = [[self._block(stream, r, c, channels) for c in range(cols)] for r in range(rows)]
-        canvas = np.block(blocks)[:, :height, :width]
-        return torch.from_numpy(np.ascontiguousarray(canvas))[None]
+        blocks = [
+            [self._block(stream, row, col) for col in _blocks_under(self.cols)]
+            for row in _blocks_under(self.rows)
+        ]
+        covered = np.block(blocks)
+        top, left = self.rows.start % BLOCK_PX, self.cols.start % BLOCK_PX
+        height, width = self.rows.stop - self.rows.start, self.cols.stop - self.cols.start
+        window = covered[:, top : top + height, left : left + width]
+        return torch.from_numpy(np.ascontiguousarray(window))[None]
 
-    def _block(self, stream: int, row: int, col: int, channels: int) -> np.ndarray:
+    def _block(self, stream: int, row: int, col: int) -> np.ndarray:
         sequence = np.random.SeedSequence(self.seed, spawn_key=(stream, row, col))
         rng = np.random.Generator(np.random.Philox(sequence))
-        return rng.standard_normal((channels, BLOCK_PX, BLOCK_PX), dtype=np.float32)
+        return rng.standard_normal((self.channels, BLOCK_PX, BLOCK_PX), dtype=np.float32)
 
 
 def derived_seed(seed: int, index: int) -> int:
@@ -55,3 +72,8 @@ def derived_seed(seed: int, index: int) -> int:
         return seed
     state = np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)
     return int(state[0] >> 1)
+
+
+def _blocks_under(side: slice) -> range:
+    """Numbers of the blocks that a side of a window touches."""
+    return range(side.start // BLOCK_PX, -(-side.stop // BLOCK_PX))

@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from napari_nudiff.diffusion.denoiser import Conditioning, Denoiser, Prediction
-from napari_nudiff.synthesis.canvas import BLOCK_PX, CanvasNoise
+from napari_nudiff.synthesis.canvas import CanvasNoise
 from napari_nudiff.synthesis.pipeline import Canvas, Condition, Estimates
 from napari_nudiff.synthesis.tiling import Window
 
@@ -60,7 +59,15 @@ class Picture:
         """
         known, weight = canvas.padded(self.known), canvas.padded(self.weight)
         sigmas = strong_sigmas(canvas, self.strength)
-        noise = WindowNoise(canvas.request.seed, window.top, window.left, canvas)
+        height, width = canvas.full
+        noise = CanvasNoise(
+            canvas.request.seed,
+            height,
+            width,
+            canvas.channels,
+            top_px=window.top,
+            left_px=window.left,
+        )
         x = torch.where(weight > 0, 0, known) if self.strength == 1 else known
         x = x + noise.initial().to(known) * float(sigmas[0])
         anchored = Anchored(canvas.windowed(denoiser, condition), known, weight)
@@ -95,33 +102,6 @@ class Anchored:
             return Prediction(x0)
         # -1 is the variance of a step whose x0 is certain.
         return Prediction(x0, torch.where(self.weight > 0, guess.variance, -1))
-
-
-class WindowNoise(CanvasNoise):
-    """The noise of a canvas, seen through a window.
-
-    Parameters
-    ----------
-    seed : int
-    top, left : int
-        The window's corner on the canvas.
-    canvas : Canvas
-        Tells the window's size, padding included, and the channels.
-    """
-
-    def __init__(self, seed: int, top: int, left: int, canvas: Canvas) -> None:
-        (self._row, self._top), (self._col, self._left) = (
-            divmod(top, BLOCK_PX),
-            divmod(left, BLOCK_PX),
-        )
-        height, width = canvas.full
-        super().__init__(seed, self._top + height, self._left + width, canvas.channels)
-
-    def _stream(self, stream: int) -> Tensor:
-        return super()._stream(stream)[..., self._top :, self._left :]
-
-    def _block(self, stream: int, row: int, col: int, channels: int) -> np.ndarray:
-        return super()._block(stream, self._row + row, self._col + col, channels)
 
 
 def strong_sigmas(canvas: Canvas, strength: float) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from napari_nudiff.dataset.pairs import Pair
+from napari_nudiff.dataset.pairs import Pair, turned
 from napari_nudiff.nuclei.descriptors import layout_globals, stain_style
 from napari_nudiff.nuclei.structure import encode_structure
 from napari_nudiff.training.config import TrainConfig
@@ -62,9 +62,6 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.image)
-
-    def __getitem__(self, part: slice) -> Batch:
-        return Batch(**{f.name: getattr(self, f.name)[part] for f in fields(self)})
 
     def pin_memory(self) -> Batch:
         """The same batch where a GPU can copy it from in the background."""
@@ -171,17 +168,12 @@ def _crop(
     top, left = (stride * int(rng.integers((n - side) // stride + 1)) for n in pair.labels.shape)
     window = np.s_[top : top + side, left : left + side]
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    image, labels = (_turned(plane[window], turns, flip) for plane in (pair.image, pair.labels))
+    image, labels = (turned(plane[window], turns, flip) for plane in (pair.image, pair.labels))
     if config.turn_vectors:
         structure = encode_structure(labels)
     else:  # the maps are moved as pictures, and their vectors point where they did
         maps = encode_structure(pair.labels[window]).transpose(1, 2, 0)
-        structure = _turned(maps, turns, flip).transpose(2, 0, 1)
+        structure = turned(maps, turns, flip).transpose(2, 0, 1)
     if rng.random() < config.stain_jitter:
         image = jitter_stain(image, rng)
     return image, labels, np.ascontiguousarray(structure)
-
-
-def _turned(plane: NDArray[Any], turns: int, flip: bool) -> NDArray[Any]:
-    plane = np.rot90(plane, turns)
-    return np.ascontiguousarray(plane[:, ::-1] if flip else plane)

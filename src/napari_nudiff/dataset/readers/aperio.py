@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -14,7 +13,7 @@ from napari_nudiff.dataset.readers.files import (
     read_array,
     read_um_per_px,
 )
-from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, unreadable
+from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, of_same_stem
 from napari_nudiff.errors import DatasetError
 
 _SNIFFED_BYTES = 4096
@@ -23,16 +22,9 @@ _LEAST_VERTICES = 3
 
 def find_aperio(tree: Tree) -> list[LabelledImage]:
     """Every ``.xml`` of ImageScope with the image of its stem."""
-    found = []
-    for path in filter(_is_aperio, tree.annotations(".xml")):
-        image = tree.image_of(path)
-        if image is None:
-            complaint = f"{path.name} has no image of the same stem."
-            found.append(unreadable(path.stem, tree.source_of(path), complaint))
-        else:
-            load = partial(_load, image, path)
-            found.append(LabelledImage(path.stem, tree.source_of(image), load))
-    return found
+    return [
+        of_same_stem(tree, path, _load) for path in filter(_is_aperio, tree.annotations(".xml"))
+    ]
 
 
 def _is_aperio(path: Path) -> bool:

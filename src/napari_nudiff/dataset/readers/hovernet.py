@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import scipy.io
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
-from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, unreadable
+from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, of_same_stem
 from napari_nudiff.errors import DatasetError
 
 VARIABLE = "inst_map"
@@ -19,16 +18,7 @@ VARIABLE = "inst_map"
 
 def find_hovernet(tree: Tree) -> list[LabelledImage]:
     """Every ``.mat`` with the image of its stem, such as ``Labels/X.mat`` and ``Images/X.png``."""
-    found = []
-    for path in tree.annotations(".mat"):
-        image = tree.image_of(path)
-        if image is None:
-            complaint = f"{path.name} has no image of the same stem."
-            found.append(unreadable(path.stem, tree.source_of(path), complaint))
-        else:
-            load = partial(_load, image, path)
-            found.append(LabelledImage(path.stem, tree.source_of(image), load))
-    return found
+    return [of_same_stem(tree, path, _load) for path in tree.annotations(".mat")]
 
 
 def _load(image: Path, path: Path) -> Loaded:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.readers.files import Tree
 from napari_nudiff.errors import DatasetError
 
 
@@ -61,3 +64,26 @@ def unreadable(name: str, source: str, complaint: str) -> LabelledImage:
         raise DatasetError(complaint)
 
     return LabelledImage(name, source, load)
+
+
+def of_same_stem(
+    tree: Tree, path: Path, load: Callable[[Path, Path], Loaded], *, named_by_image: bool = False
+) -> LabelledImage:
+    """The image that shares the stem of a file of annotations, or what says that there is none.
+
+    Parameters
+    ----------
+    tree : Tree
+    path : Path
+        The annotations.
+    load : callable
+        From image and annotations to what they hold.
+    named_by_image : bool
+        Annotations of X.tif may be called X.tif.geojson: then it is X that names it.
+    """
+    image = tree.image_of(path)
+    if image is None:
+        complaint = f"{path.name} has no image of the same stem."
+        return unreadable(path.stem, tree.source_of(path), complaint)
+    name = image.stem if named_by_image else path.stem
+    return LabelledImage(name, tree.source_of(image), partial(load, image, path))

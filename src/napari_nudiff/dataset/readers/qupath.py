@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_nuclei, lost_note
 from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
 from napari_nudiff.dataset.readers.json_file import mentions, read_json
-from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, unreadable
+from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, of_same_stem
 from napari_nudiff.errors import DatasetError
 
 _NUCLEI = {"detection", "cell"}
@@ -20,16 +19,8 @@ Feature = dict[str, Any]
 
 def find_qupath(tree: Tree) -> list[LabelledImage]:
     """Every GeoJSON file with the image of its stem."""
-    found = []
-    for path in filter(_is_geojson, tree.annotations(".geojson", ".json")):
-        image, source = tree.image_of(path), tree.source_of(path)
-        if image is None:
-            complaint = f"{path.name} has no image of the same stem."
-            found.append(unreadable(path.stem, source, complaint))
-        else:
-            load = partial(_load, image, path)
-            found.append(LabelledImage(image.stem, tree.source_of(image), load))
-    return found
+    paths = filter(_is_geojson, tree.annotations(".geojson", ".json"))
+    return [of_same_stem(tree, path, _load, named_by_image=True) for path in paths]
 
 
 def _is_geojson(path: Path) -> bool:
