@@ -23,7 +23,8 @@ from napari_nudiff.synthesis.local import (
     sample_layout_inside,
 )
 from napari_nudiff.synthesis.masked import Anchored, step_count
-from napari_nudiff.synthesis.pipeline import Progress, completed, render
+from napari_nudiff.synthesis.pipeline import completed, render
+from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.region import changed_region
 from napari_nudiff.synthesis.request import EditRequest, LayoutRequest, RenderRequest
 

@@ -7,7 +7,8 @@ import torch
 from napari_nudiff.dataset.sample import unpack_layout
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
-from napari_nudiff.synthesis.pipeline import Progress, completed, render, request_of, sample_layout
+from napari_nudiff.synthesis.pipeline import completed, render, request_of, sample_layout
+from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 
 

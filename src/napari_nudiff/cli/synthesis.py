@@ -88,7 +88,8 @@ def _run_all(jobs: Sequence[tuple[str, Callable[[], Job]]], args: argparse.Names
 
 
 def _shown(job: Job, name: str, *, quiet: bool) -> Sample:
-    from napari_nudiff.synthesis.pipeline import Progress, completed
+    from napari_nudiff.synthesis.pipeline import completed
+    from napari_nudiff.synthesis.progress import Progress
 
     with tqdm(desc=name, unit="step", disable=quiet, leave=False) as bar:
 

@@ -16,7 +16,7 @@ from napari_nudiff.errors import CancelledError, NudiffError
 if TYPE_CHECKING:
     from napari_nudiff.dataset.sample import Sample
     from napari_nudiff.session.executor import Executor
-    from napari_nudiff.synthesis.pipeline import Progress
+    from napari_nudiff.synthesis.progress import Progress
 
 Work = Generator["Progress", None, "Sample"]
 """What a job runs: it yields its progress and returns what it made."""

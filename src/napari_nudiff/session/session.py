@@ -21,7 +21,7 @@ from napari_nudiff.session.settings import (
 )
 
 if TYPE_CHECKING:
-    from napari_nudiff.synthesis.pipeline import Progress
+    from napari_nudiff.synthesis.progress import Progress
 
 Style = tuple[float, ...]
 
@@ -168,7 +168,7 @@ def _rendering(labels: NDArray[Any], values: dict[str, Any], job: Job) -> Work:
 
 def _fetching(name: str, job: Job) -> Generator[Progress, None, None]:
     """Get a checkpoint that is not on this machine yet."""
-    from napari_nudiff.synthesis.pipeline import Progress
+    from napari_nudiff.synthesis.progress import Progress
 
     checkpoint = find_checkpoint(name)
     if local_path(checkpoint) is None:

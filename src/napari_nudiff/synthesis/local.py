@@ -30,7 +30,6 @@ from napari_nudiff.synthesis.pipeline import (
     Canvas,
     Estimates,
     Job,
-    Progress,
     checked_layout,
     decoded,
     density_condition,
@@ -41,6 +40,7 @@ from napari_nudiff.synthesis.pipeline import (
     style_condition,
     to_uint8,
 )
+from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.region import (
     Mask,
     Patch,

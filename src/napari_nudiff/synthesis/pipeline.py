@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,6 +32,7 @@ from napari_nudiff.nuclei.layout import relabel_contiguous, remove_specks, smoot
 from napari_nudiff.nuclei.structure import encode_structure, validate_layout
 from napari_nudiff.synthesis.canvas import CanvasNoise
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
+from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.request import (
     MIN_SIDE_PX,
     LayoutRequest,
@@ -41,26 +42,6 @@ from napari_nudiff.synthesis.request import (
 from napari_nudiff.synthesis.tiling import TiledDenoiser, Window, windows_over
 
 Request = TypeVar("Request", bound=SynthesisRequest)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a running request tells.
-
-    Attributes
-    ----------
-    stage : str
-        "load", "sample" or "render".
-    step, steps : int
-        Steps done, of how many.
-    preview : ndarray, (H, W, 3), uint8, or None
-        The forming result.
-    """
-
-    stage: str
-    step: int
-    steps: int
-    preview: NDArray[np.uint8] | None = None
 
 
 Job = Generator[Progress, None, Sample]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_nudiff.dataset.sample import Sample
-    from napari_nudiff.synthesis.pipeline import Progress
+    from napari_nudiff.synthesis.progress import Progress
 
 MIN_WIDTH_PX = 320
 

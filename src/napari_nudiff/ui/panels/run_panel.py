@@ -15,7 +15,7 @@ from napari_nudiff.ui.widgets.render_button import RenderButton
 from napari_nudiff.ui.widgets.step_bar import StepBar
 
 if TYPE_CHECKING:
-    from napari_nudiff.synthesis.pipeline import Progress
+    from napari_nudiff.synthesis.progress import Progress
 
 _STAGES = {
     "fetch": "Fetching the model",
