@@ -8,7 +8,12 @@ import pytest
 from napari_nudiff import sample_data
 from napari_nudiff.nuclei.structure import validate_layout
 
-SAMPLES = [sample_data.tnbc_layout, sample_data.tnbc_pair, sample_data.generated_layout]
+SAMPLES = [
+    sample_data.tnbc_layout,
+    sample_data.tnbc_pair,
+    sample_data.generated_layout,
+    sample_data.large_layout,
+]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda function: function.__name__)

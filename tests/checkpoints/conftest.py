@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -61,6 +62,7 @@ class Server(ThreadingHTTPServer):
         self.content = content
         self.behaviour = "good"
         self.failures_left = 0
+        self.drops_left = 0
         self.requests: Counter[str] = Counter()
         self.stopping = threading.Event()
 
@@ -84,13 +86,24 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.behaviour != "no length":
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if self.server.behaviour == "truncated":
+        if self.server.behaviour == "truncated" or self.server.drops_left:
+            self.server.drops_left -= 1
             content = content[: len(content) // 2]
         if self.server.behaviour == "slow":
             self.wfile.write(content[: len(content) // 4])
             self.server.stopping.wait(20)
+        elif self.server.behaviour == "trickle":
+            self._trickle(content)
         else:
             self.wfile.write(content)
+
+    def _trickle(self, content: bytes) -> None:
+        """Send it within half a second, as long as somebody listens."""
+        piece = len(content) // 25 + 1
+        with suppress(OSError):
+            for start in range(0, len(content), piece):
+                self.wfile.write(content[start : start + piece])
+                self.server.stopping.wait(0.02)
 
     def log_message(self, *args: object) -> None:
         """Keep the tests' output clean."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from napari_nudiff.diffusion.denoiser import UNCONDITIONAL, Prediction
-from napari_nudiff.diffusion.samplers import SAMPLERS
+from napari_nudiff.diffusion.samplers import RULES, SAMPLERS
 from napari_nudiff.diffusion.schedules import cosine_sigmas, linear_sigmas, respaced_sigmas
 
 MU, S = 0.3, 0.25
@@ -108,3 +108,21 @@ def test_a_closed_sampler_stops() -> None:
     next(steps)
     steps.close()
     assert denoiser.evaluations == 1
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_can_be_applied_to_parts_of_a_canvas(name: str) -> None:
+    sigmas = cosine_sigmas(4)
+    x = start(sigmas, 12)
+    noise = [torch.randn(x.shape, generator=torch.Generator().manual_seed(i)) for i in range(4)]
+    whole = run(name, x, sigmas, noise=noise.__getitem__)[-1].x
+    update, denoiser = RULES[name](sigmas), Ideal()
+    parts = []
+    for rows in (slice(0, 5), slice(5, 12)):
+        part, x0_last = x[:, :, rows], None
+        for i, sigma in enumerate(sigmas[:-1]):
+            prediction = denoiser.denoise(part, sigma, UNCONDITIONAL)
+            part = update(i, part, prediction, x0_last, lambda i, rows=rows: noise[i][:, :, rows])
+            x0_last = prediction.x0
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, dim=2), whole, rtol=0, atol=0)

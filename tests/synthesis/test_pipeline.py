@@ -7,8 +7,9 @@ import torch
 from napari_nudiff.dataset.sample import unpack_layout
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
-from napari_nudiff.synthesis.pipeline import completed, render, request_of, sample_layout
+from napari_nudiff.synthesis.pipeline import completed, render, sample_layout
 from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.synthesis.replay import request_of
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 
 
@@ -142,8 +143,3 @@ def test_a_device_that_is_not_there_is_refused(layout, request_) -> None:
     missing = "cuda:99" if torch.cuda.is_available() else "cuda"
     with pytest.raises(RequestError, match=missing):
         completed(render(layout, changed(request_, device=missing)))
-
-
-def test_a_request_of_a_newer_version_is_refused() -> None:
-    with pytest.raises(RequestError, match="Update"):
-        request_of({"schema": 99, "kind": "render", "request": {}})

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from napari_nudiff.diffusion.denoiser import UNCONDITIONAL, Conditioning, Prediction
-from napari_nudiff.synthesis.tiling import TiledDenoiser, Window, windows_over
+from napari_nudiff.synthesis.tiling import Blend, TiledDenoiser, Window, windows_over
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,18 @@ def test_conditions_are_computed_once_per_window_where_there_are_few() -> None:
     for _ in range(3):
         tiled.denoise(torch.zeros(1, 1, 768, 64), torch.tensor(1.0), UNCONDITIONAL)
     assert seen == windows
+
+
+def test_rows_that_are_taken_from_a_blend_are_those_of_the_whole() -> None:
+    windows = windows_over(768, 528, 16)
+    parts = [Prediction(torch.randn(1, 3, w.height, w.width)) for w in windows]
+    whole = Blend(torch.zeros(1, 3, 768, 528), windows)
+    band = Blend(torch.zeros(1, 3, windows[0].height, 528), windows)
+    taken, tops = [], sorted({w.top for w in windows})
+    for top, below in zip(tops, [*tops[1:], 768], strict=True):
+        for window, part in zip(windows, parts, strict=True):
+            if window.top == top:
+                whole.add(window, part)
+                band.add(Window(0, window.left, window.height, window.width), part)
+        taken.append(band.take(below - top).x0)
+    assert torch.equal(torch.cat(taken, dim=2), whole.mean().x0)

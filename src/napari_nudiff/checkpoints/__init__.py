@@ -9,26 +9,51 @@ from napari_nudiff.checkpoints.download import (
     ProgressBar,
     base_url,
     fetch_checkpoint,
+    needs_fetching,
     set_base_url,
 )
 from napari_nudiff.checkpoints.integrity import local_path, verify_checkpoint
-from napari_nudiff.checkpoints.models import find_checkpoint, load_model
+from napari_nudiff.checkpoints.inventory import (
+    State,
+    free_bytes,
+    is_removable,
+    size_text,
+    state_of,
+    used_bytes,
+)
+from napari_nudiff.checkpoints.models import (
+    describe_file,
+    find_checkpoint,
+    is_official,
+    load_model,
+    unload_models,
+)
 from napari_nudiff.checkpoints.own import add_checkpoint, remove_checkpoint
 from napari_nudiff.checkpoints.registry import Checkpoint, default_checkpoint, list_checkpoints
 
 __all__ = [
     "Checkpoint",
     "ProgressBar",
+    "State",
     "add_checkpoint",
     "base_url",
     "cache_folder",
     "default_checkpoint",
+    "describe_file",
     "fetch_checkpoint",
     "find_checkpoint",
+    "free_bytes",
+    "is_official",
+    "is_removable",
     "list_checkpoints",
     "load_model",
     "local_path",
+    "needs_fetching",
     "remove_checkpoint",
     "set_base_url",
+    "size_text",
+    "state_of",
+    "unload_models",
+    "used_bytes",
     "verify_checkpoint",
 ]

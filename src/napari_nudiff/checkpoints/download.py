@@ -95,10 +95,23 @@ def fetch_checkpoint(checkpoint: Checkpoint, progress: ProgressBar | None = None
     """
     if checkpoint.embedded or checkpoint.own:
         return intact_path(checkpoint)
-    path = local_path(checkpoint)
-    if path is None or fingerprint(path) != checkpoint.sha256:
+    if needs_fetching(checkpoint):
         _download(checkpoint, _address(checkpoint), progress)
     return place_of(checkpoint)
+
+
+def needs_fetching(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint of a registry must be downloaded: it is not here, or damaged.
+
+    Raises
+    ------
+    CheckpointError
+        Its file cannot be read.
+    """
+    path = local_path(checkpoint)
+    if checkpoint.embedded or checkpoint.own:
+        return False
+    return path is None or fingerprint(path) != checkpoint.sha256
 
 
 def _address(checkpoint: Checkpoint) -> str:
@@ -217,7 +230,7 @@ def _diagnosis(checkpoint: Checkpoint, error: Exception) -> tuple[str, str]:
         what = "there is no such file in that folder"
         return what, "Check the base address (NUDIFF_BASE_URL or the preferences)"
     if isinstance(error, ValueError):
-        what = f"what arrived has not the registered sha256 {checkpoint.sha256}"
+        what = f"what arrived has not the registered sha256 {checkpoint.sha256[:12]}…"
         return what, "It was deleted. Try again; if it stays so, tell who runs that server"
     what = f"it cannot be stored in {cache_folder()} ({error})"
     return what, "Make room there, or set NUDIFF_CACHE to a folder that can be written to"

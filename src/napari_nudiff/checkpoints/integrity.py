@@ -96,7 +96,7 @@ def intact_path(checkpoint: Checkpoint, digest: Callable[[Path], str] = fingerpr
     if found != checkpoint.sha256:
         raise CheckpointError(
             f"{checkpoint.name} is damaged or was replaced: {path} ({path.stat().st_size} bytes) "
-            f"has the sha256 {found}; {checkpoint.sha256 or 'none'} ({checkpoint.size_bytes} "
+            f"has the sha256 {found[:12]}…; {checkpoint.sha256[:12]}… ({checkpoint.size_bytes} "
             f"bytes) is registered. The file was left as it is. {_cure(checkpoint)}"
         )
     return path
@@ -106,5 +106,5 @@ def _cure(checkpoint: Checkpoint) -> str:
     if checkpoint.embedded:
         return "Install napari-nudiff again."
     if checkpoint.own:
-        return "Remove it from the list and add the file again."
-    return f"Get it with `nudiff models fetch {checkpoint.name}`."
+        return "Delete it from the list and add the file again."
+    return f"Download it in the Models dock, or with `nudiff models fetch {checkpoint.name}`."

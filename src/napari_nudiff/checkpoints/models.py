@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_nudiff.checkpoints.download import ProgressBar, fetch_checkpoint
 from napari_nudiff.checkpoints.integrity import fingerprint
+from napari_nudiff.checkpoints.official import open_official
 from napari_nudiff.checkpoints.registry import (
     Checkpoint,
     list_checkpoints,
@@ -86,11 +87,14 @@ def load_file(path: Path, head_channels: int = 64) -> Model:
     CheckpointError
         The file is no checkpoint, is damaged, or holds NaN.
     """
-    from napari_nudiff.diffusion.weights import load_official, load_weights
+    from napari_nudiff.diffusion.weights import load_weights
 
-    if is_official(path):
-        return load_official(path, head_channels=head_channels)
-    return load_weights(path)
+    return open_official(path, head_channels) if is_official(path) else load_weights(path)
+
+
+def unload_models() -> None:
+    """Let go of the models that `load_model` keeps: memory is needed for something else."""
+    _loaded.cache_clear()
 
 
 def describe_file(path: Path) -> Checkpoint:

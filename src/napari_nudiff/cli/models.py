@@ -18,7 +18,7 @@ def add_commands(commands: Any) -> None:
     verbs = p.add_subparsers(required=True, metavar="VERB")
     verb = verbs.add_parser("list", help="the checkpoints that there are")
     verb.set_defaults(run=list_models)
-    verb = verbs.add_parser("fetch", help="download a checkpoint")
+    verb = verbs.add_parser("fetch", aliases=["download"], help="download a checkpoint")
     verb.set_defaults(run=fetch_model)
     verb.add_argument("name")
     add_quiet(verb)
@@ -34,28 +34,31 @@ def add_commands(commands: Any) -> None:
     verb.add_argument(
         "--head-channels", type=int, default=64, help="width of an attention head (.pt only)"
     )
-    verb = verbs.add_parser("remove", help="forget an added file, or delete a fetched one")
+    verb = verbs.add_parser(
+        "remove", aliases=["delete"], help="delete the copy of an added file, or a fetched one"
+    )
     verb.set_defaults(run=remove_model)
     verb.add_argument("name")
 
 
 def list_models(args: argparse.Namespace) -> None:
     """``nudiff models list``: the checkpoints that there are."""
-    rows = [("name", "role", "size", "here", "um/px", "licence", "trained on")]
+    rows = [("name", "role", "size", "state", "um/px", "licence", "trained on")]
     for c in checkpoints.list_checkpoints():
-        size = f"{c.size_bytes / 2**20:.1f} MiB"
-        here = "embedded" if c.embedded else "yes" if checkpoints.local_path(c) else "no"
-        rows.append((c.name, c.role, size, here, f"{c.um_per_px:g}", c.licence, c.training_data))
+        size, state = checkpoints.size_text(c.size_bytes), checkpoints.state_of(c)
+        rows.append((c.name, c.role, size, state, f"{c.um_per_px:g}", c.licence, c.training_data))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
+    used = checkpoints.size_text(checkpoints.used_bytes())
+    print(f"\ncache: {used} in {checkpoints.cache_folder()}")
 
 
 def fetch_model(args: argparse.Namespace) -> None:
     """``nudiff models fetch``: download a checkpoint and verify it."""
     checkpoint = checkpoints.find_checkpoint(args.name)
-    hidden = args.quiet or checkpoints.local_path(checkpoint) is not None
+    hidden = args.quiet or not checkpoints.needs_fetching(checkpoint)
     with tqdm(total=0, unit="B", unit_scale=True, desc=args.name, disable=hidden) as bar:
         print(checkpoints.fetch_checkpoint(checkpoint, progress=bar))
 
@@ -73,10 +76,13 @@ def add_model(args: argparse.Namespace) -> None:
     checkpoint = checkpoints.add_checkpoint(
         args.file, args.name, args.role, args.licence, head_channels=args.head_channels
     )
-    print(f"{checkpoint.name}: {checkpoint.role} model added ({checkpoint.sha256[:12]})")
+    print(
+        f"{checkpoint.name}: {checkpoint.role} model added ({checkpoint.sha256[:12]}), "
+        f"licence {checkpoint.licence}"
+    )
 
 
 def remove_model(args: argparse.Namespace) -> None:
-    """``nudiff models remove``: forget a file that was added, or delete a fetched one."""
+    """``nudiff models remove``: delete the copy of a file that was added, or a fetched file."""
     checkpoints.remove_checkpoint(args.name)
     print(f"{args.name}: removed")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tqdm import tqdm
 
@@ -14,8 +15,13 @@ from napari_nudiff.cli.options import add_quiet
 from napari_nudiff.errors import RequestError
 
 if TYPE_CHECKING:
+    from napari_nudiff.dataset.pyramid import Pyramid
     from napari_nudiff.dataset.sample import Sample
-    from napari_nudiff.synthesis.pipeline import Job
+    from napari_nudiff.synthesis.progress import Progress
+    from napari_nudiff.synthesis.request import RenderRequest
+
+    Made = TypeVar("Made")
+    Job = Generator[Progress, None, Made]
 
 
 def add_commands(commands: Any) -> None:
@@ -41,25 +47,21 @@ def sample(args: argparse.Namespace) -> None:
         **_chosen(args),
     )
     requests = [replace(first, seed=derived_seed(args.seed, i)) for i in range(args.count)]
-    jobs = [
-        (f"layout-{i:04d}", lambda r=request: sample_layout(r))
+    tasks = [
+        _small(f"layout-{i:04d}", args.out, partial(sample_layout, request))
         for i, request in enumerate(requests)
     ]
-    _run_all(jobs, args)
+    _run_all(tasks, args)
 
 
 def render(args: argparse.Namespace) -> None:
     """``nudiff render``: H&E images from layouts, or again from a stored request."""
-    from napari_nudiff.dataset.images import read_layout
-    from napari_nudiff.synthesis.pipeline import render as render_layout
-    from napari_nudiff.synthesis.pipeline import request_of
-    from napari_nudiff.synthesis.request import RenderRequest, load_provenance
+    from napari_nudiff.synthesis.request import RenderRequest
 
     if bool(args.layouts) == bool(args.request):
         raise RequestError("Give layouts to render, or --request FILE.json to render again.")
     if args.request:
-        provenance = load_provenance(args.request)
-        _run_all([(args.request.stem, lambda: request_of(provenance))], args)
+        _run_all([_again(args.request, args.out)], args)
         return
     request = RenderRequest(guidance=args.guidance, style=_style(args.style), **_chosen(args))
     stems = [path.stem for path in args.layouts]
@@ -69,27 +71,80 @@ def render(args: argparse.Namespace) -> None:
             f"Several layouts are called {', '.join(sorted(twice))}; their results would overwrite "
             "each other in --out. Render them into different folders."
         )
-    # All layouts are read before the first is rendered: a bad one must not cost an hour.
-    layouts = [read_layout(path) for path in args.layouts]
-    jobs = [
-        (stem, lambda labels=labels: render_layout(labels, request))
-        for stem, labels in zip(stems, layouts, strict=True)
-    ]
-    _run_all(jobs, args)
+    if _is_zarr(args.out) and len(stems) > 1:
+        raise RequestError(
+            f"--out {args.out} is one image, and there are {len(stems)} layouts. Give a folder; "
+            "each large layout gets its own .zarr in it."
+        )
+    # All layouts are opened before the first is rendered: a bad one must not cost an hour.
+    _run_all([_first(path, request, args.out) for path in args.layouts], args)
 
 
-def _run_all(jobs: Sequence[tuple[str, Callable[[], Job]]], args: argparse.Namespace) -> None:
-    """Run jobs one after another and write each result as soon as it is there."""
+class _Task(NamedTuple):
+    """A job to run, and what to do with what it makes."""
+
+    name: str
+    start: Callable[[], Job[Any]]
+    write: Callable[[Any], Path]
+
+
+def _first(path: Path, request: RenderRequest, out: Path) -> _Task:
+    """Render a layout: in memory, or a large one on disk."""
+    from napari_nudiff.dataset.images import read_layout
+    from napari_nudiff.dataset.pyramid import open_layout
+    from napari_nudiff.synthesis.large import is_large, render_large
+    from napari_nudiff.synthesis.pipeline import render as render_layout
+
+    opened = open_layout(path)
+    if _is_zarr(out) or is_large(opened.shape):
+        return _large(path.stem, out, lambda at: render_large(opened, request, at))
+    labels = opened[:] if _is_zarr(path) else read_layout(path)
+    return _small(path.stem, out, lambda: render_layout(labels, request))
+
+
+def _again(stored: Path, out: Path) -> _Task:
+    """Make a stored result again."""
+    from napari_nudiff.synthesis.large import rerender_large
+    from napari_nudiff.synthesis.replay import request_of
+    from napari_nudiff.synthesis.request import load_provenance
+
+    if _is_zarr(stored):
+        return _large(stored.stem, out, lambda at: rerender_large(stored, at))
+    if _is_zarr(out):
+        raise RequestError(
+            f"{stored} is made again as image files in a folder, not as {out}. Give a folder as "
+            "--out; to make a large render again give its .zarr as --request."
+        )
+    provenance = load_provenance(stored)
+    return _small(stored.stem, out, lambda: request_of(provenance))
+
+
+def _small(stem: str, out: Path, start: Callable[[], Job[Sample]]) -> _Task:
     from napari_nudiff.dataset.sample import write_sample
 
-    for stem, start in jobs:
-        paths = write_sample(args.out, stem, _shown(start(), stem, quiet=args.quiet))
-        print(paths[0])
+    return _Task(stem, start, lambda sample: write_sample(out, stem, sample)[0])
 
 
-def _shown(job: Job, name: str, *, quiet: bool) -> Sample:
+def _large(stem: str, out: Path, start: Callable[[Path], Job[Pyramid]]) -> _Task:
+    from napari_nudiff.synthesis.store import require_new
+
+    path = out if _is_zarr(out) else out / f"{stem}.zarr"
+    require_new(path)
+    return _Task(stem, lambda: start(path), lambda _: path)
+
+
+def _is_zarr(path: Path) -> bool:
+    return path.suffix.lower() == ".zarr"
+
+
+def _run_all(tasks: Sequence[_Task], args: argparse.Namespace) -> None:
+    """Run tasks one after another and write each result as soon as it is there."""
+    for task in tasks:
+        print(task.write(_shown(task.start(), task.name, quiet=args.quiet)))
+
+
+def _shown(job: Job[Made], name: str, *, quiet: bool) -> Made:
     from napari_nudiff.synthesis.pipeline import completed
-    from napari_nudiff.synthesis.progress import Progress
 
     with tqdm(desc=name, unit="step", disable=quiet, leave=False) as bar:
 
@@ -135,16 +190,20 @@ def _add_sample(commands: Any) -> None:
 
 def _add_render(commands: Any) -> None:
     p = commands.add_parser("render", help="render images from layouts")
-    p.add_argument("layouts", type=Path, nargs="*", metavar="LAYOUT", help="instance labels (TIFF)")
-    p.add_argument("--request", type=Path, help="render again what this JSON describes")
+    p.add_argument(
+        "layouts", type=Path, nargs="*", metavar="LAYOUT", help="instance labels (TIFF, zarr)"
+    )
+    p.add_argument(
+        "--request", type=Path, help="render again what this JSON describes, or this .zarr"
+    )
     p.add_argument("--guidance", type=float, default=1.2, help="strength; 1 = off")
     p.add_argument("--style", type=Path, metavar="REF.png", help="image whose stain to take")
-    _add_synthesis_options(p)
+    _add_synthesis_options(p, out="folder for the results, or X.zarr: one image of any size")
     p.set_defaults(run=render)
 
 
-def _add_synthesis_options(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--out", type=Path, required=True, help="folder for the results")
+def _add_synthesis_options(p: argparse.ArgumentParser, out: str = "folder for the results") -> None:
+    p.add_argument("--out", type=Path, required=True, help=out)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--steps", type=int, default=20, help="sampling steps, 1 to 1000")
     p.add_argument("--sampler", default="dpmpp_2m", help="dpmpp_2m, dpmpp_2m_sde, heun, ddim, ddpm")

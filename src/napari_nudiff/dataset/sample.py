@@ -47,7 +47,7 @@ def layout_sha256(labels: NDArray[np.integer]) -> str:
 def pack_layout(labels: NDArray[np.integer]) -> dict[str, Any]:
     """A layout as JSON values: compressed, with its fingerprint."""
     values = np.ascontiguousarray(labels, dtype="<i4")
-    data = base64.b64encode(zlib.compress(values.tobytes(), 9)).decode("ascii")
+    data = base64.b64encode(zlib.compress(values.tobytes(), 6)).decode("ascii")
     return {
         "shape": list(values.shape),
         "encoding": "int32-le zlib base64",

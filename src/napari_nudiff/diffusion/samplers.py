@@ -3,6 +3,10 @@
 All have one signature. ``x`` starts as pure noise times ``sigmas[0]``, ``sigmas`` falls to 0, and
 ``noise(i)`` returns standard normal noise shaped as ``x`` for step ``i`` (only the stochastic
 samplers ask for it). The sampler never sees a structure, a guidance scale or a progress bar.
+
+Those that evaluate the denoiser once a step are update rules: what becomes of a pixel depends on
+nothing but that pixel. `sampled_by` runs a rule over a whole canvas; whoever cannot hold one in
+memory runs it over the canvas band by band.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -41,7 +46,27 @@ class Step:
     x0: Tensor
 
 
-Sampler = Callable[[Denoiser, Tensor, Tensor, Conditioning, Noise], Iterator[Step]]
+Update = Callable[[int, Tensor, Prediction, Tensor | None, Noise], Tensor]
+"""x after step ``i``, from x before it, the prediction there, and x0 of the step before."""
+
+Rule = Callable[[Tensor], Update]
+"""The update of a sampler at given ``sigmas``."""
+
+
+class Sampler(Protocol):
+    """Sample an image; see the head of this module."""
+
+    def __call__(
+        self,
+        denoise: Denoiser,
+        x: Tensor,
+        sigmas: Tensor,
+        cond: Conditioning = ...,
+        noise: Noise = ...,
+        /,
+    ) -> Iterator[Step]:
+        """Yield each step."""
+        ...
 
 
 def no_noise(_: int) -> Tensor:
@@ -99,41 +124,107 @@ class DdpmPosterior:
         return mean, fraction * high + (1 - fraction) * low
 
 
-def sample_ddpm(
-    denoise: Denoiser,
-    x: Tensor,
-    sigmas: Tensor,
-    cond: Conditioning = UNCONDITIONAL,
-    noise: Noise = no_noise,
-) -> Iterator[Step]:
+# Rules
+
+
+def ddpm(sigmas: Tensor) -> Update:
     """Ancestral sampler of DDPM with learned variance where there is one (the paper's).
 
     Ho et al. 2020, Algorithm 2; Nichol and Dhariwal 2021, equation 15.
     """
     posterior = DdpmPosterior.of(sigmas)
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
-        prediction = denoise.denoise(x, sigma, cond)
+
+    def update(
+        i: int, x: Tensor, prediction: Prediction, x0_last: Tensor | None, noise: Noise
+    ) -> Tensor:
         x_t = x * posterior.abar[i].sqrt().to(x)
         mean, log_variance = posterior.mean_and_log_variance(i, x_t, prediction)
-        if sigma_next > 0:
+        if sigmas[i + 1] > 0:
             mean = mean + (0.5 * log_variance).exp() * noise(i)
-        x = mean / posterior.abar[i + 1].sqrt().to(x)
-        yield Step(i, sigma_next, x, prediction.x0)
+        return mean / posterior.abar[i + 1].sqrt().to(x)
+
+    return update
 
 
-def sample_ddim(
-    denoise: Denoiser,
-    x: Tensor,
-    sigmas: Tensor,
-    cond: Conditioning = UNCONDITIONAL,
-    noise: Noise = no_noise,
-) -> Iterator[Step]:
+def ddim(sigmas: Tensor) -> Update:
     """Deterministic DDIM (Song et al. 2021, equation 12 with eta = 0), a first-order ODE solver."""
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
-        x0 = denoise.denoise(x, sigma, cond).x0
-        eps = (x - x0) / sigma.to(x)
-        x = x0 + sigma_next.to(x) * eps
-        yield Step(i, sigma_next, x, x0)
+
+    def update(
+        i: int, x: Tensor, prediction: Prediction, x0_last: Tensor | None, noise: Noise
+    ) -> Tensor:
+        eps = (x - prediction.x0) / sigmas[i].to(x)
+        return prediction.x0 + sigmas[i + 1].to(x) * eps
+
+    return update
+
+
+def dpmpp_2m(sigmas: Tensor) -> Update:
+    """DPM-Solver++(2M), deterministic (Lu et al. 2022, arXiv 2211.01095, Algorithm 2)."""
+
+    def update(
+        i: int, x: Tensor, prediction: Prediction, x0_last: Tensor | None, noise: Noise
+    ) -> Tensor:
+        sigma, sigma_next = sigmas[i], sigmas[i + 1]
+        if sigma_next == 0:
+            return prediction.x0
+        h = _lambda_step(sigmas, i)
+        d = _extrapolated(sigmas, i, prediction.x0, x0_last)
+        return (sigma_next / sigma).to(x) * x - torch.expm1(-h).to(x) * d
+
+    return update
+
+
+def dpmpp_2m_sde(sigmas: Tensor) -> Update:
+    """SDE-DPM-Solver++(2M), stochastic (Lu et al. 2022, Algorithm 2 with the SDE update)."""
+
+    def update(
+        i: int, x: Tensor, prediction: Prediction, x0_last: Tensor | None, noise: Noise
+    ) -> Tensor:
+        sigma, sigma_next = sigmas[i], sigmas[i + 1]
+        if sigma_next == 0:
+            return prediction.x0
+        h = _lambda_step(sigmas, i)
+        d = _extrapolated(sigmas, i, prediction.x0, x0_last)
+        x = (sigma_next / sigma * (-h).exp()).to(x) * x - torch.expm1(-2 * h).to(x) * d
+        return x + (sigma_next * (-torch.expm1(-2 * h)).sqrt()).to(x) * noise(i)
+
+    return update
+
+
+def _lambda_step(sigmas: Tensor, i: int) -> Tensor:
+    """How far step ``i`` goes in lambda = log(alpha / sigma): the paper's h."""
+    return (sigmas[i] / sigmas[i + 1]).log()
+
+
+def _extrapolated(sigmas: Tensor, i: int, x0: Tensor, x0_last: Tensor | None) -> Tensor:
+    """D of DPM-Solver++(2M): x0 carried on along its change over the last step."""
+    if x0_last is None:
+        return x0
+    r = _lambda_step(sigmas, i - 1) / _lambda_step(sigmas, i)
+    return x0 + ((x0 - x0_last) / (2 * r)).to(x0)
+
+
+# Samplers
+
+
+def sampled_by(rule: Rule) -> Sampler:
+    """The sampler that goes by a rule: one evaluation of the denoiser a step."""
+
+    def sample(
+        denoise: Denoiser,
+        x: Tensor,
+        sigmas: Tensor,
+        cond: Conditioning = UNCONDITIONAL,
+        noise: Noise = no_noise,
+    ) -> Iterator[Step]:
+        update, x0_last = rule(sigmas), None
+        for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+            prediction = denoise.denoise(x, sigma, cond)
+            x = update(i, x, prediction, x0_last, noise)
+            x0_last = prediction.x0
+            yield Step(i, sigma_next, x, x0_last)
+
+    return sample
 
 
 def sample_heun(
@@ -158,60 +249,21 @@ def sample_heun(
         yield Step(i, sigma_next, x, x0)
 
 
-def _extrapolated(x0: Tensor, x0_last: Tensor | None, h: Tensor, h_last: Tensor | None) -> Tensor:
-    """D of DPM-Solver++(2M): x0 carried on along its change over the last step."""
-    if x0_last is None or h_last is None:
-        return x0
-    r = h_last / h
-    return x0 + ((x0 - x0_last) / (2 * r)).to(x0)
+RULES: dict[str, Rule] = {
+    "dpmpp_2m": dpmpp_2m,
+    "dpmpp_2m_sde": dpmpp_2m_sde,
+    "ddim": ddim,
+    "ddpm": ddpm,
+}
+"""Update rules by the names used in requests; Heun's method is none, it evaluates twice a step."""
 
-
-def sample_dpmpp_2m(
-    denoise: Denoiser,
-    x: Tensor,
-    sigmas: Tensor,
-    cond: Conditioning = UNCONDITIONAL,
-    noise: Noise = no_noise,
-) -> Iterator[Step]:
-    """DPM-Solver++(2M), deterministic (Lu et al. 2022, arXiv 2211.01095, Algorithm 2)."""
-    h_last, x0_last = None, None
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
-        x0 = denoise.denoise(x, sigma, cond).x0
-        if sigma_next > 0:
-            h = (sigma / sigma_next).log()  # step in lambda = log(alpha / sigma)
-            d = _extrapolated(x0, x0_last, h, h_last)
-            x = (sigma_next / sigma).to(x) * x - torch.expm1(-h).to(x) * d
-            h_last, x0_last = h, x0
-        else:
-            x = x0
-        yield Step(i, sigma_next, x, x0)
-
-
-def sample_dpmpp_2m_sde(
-    denoise: Denoiser,
-    x: Tensor,
-    sigmas: Tensor,
-    cond: Conditioning = UNCONDITIONAL,
-    noise: Noise = no_noise,
-) -> Iterator[Step]:
-    """SDE-DPM-Solver++(2M), stochastic (Lu et al. 2022, Algorithm 2 with the SDE update)."""
-    h_last, x0_last = None, None
-    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
-        x0 = denoise.denoise(x, sigma, cond).x0
-        if sigma_next > 0:
-            h = (sigma / sigma_next).log()
-            d = _extrapolated(x0, x0_last, h, h_last)
-            x = (sigma_next / sigma * (-h).exp()).to(x) * x - torch.expm1(-2 * h).to(x) * d
-            x = x + (sigma_next * (-torch.expm1(-2 * h)).sqrt()).to(x) * noise(i)
-            h_last, x0_last = h, x0
-        else:
-            x = x0
-        yield Step(i, sigma_next, x, x0)
-
+sample_dpmpp_2m = sampled_by(dpmpp_2m)
+sample_ddim = sampled_by(ddim)
+sample_ddpm = sampled_by(ddpm)
 
 SAMPLERS: dict[str, Sampler] = {
     "dpmpp_2m": sample_dpmpp_2m,
-    "dpmpp_2m_sde": sample_dpmpp_2m_sde,
+    "dpmpp_2m_sde": sampled_by(dpmpp_2m_sde),
     "heun": sample_heun,
     "ddim": sample_ddim,
     "ddpm": sample_ddpm,

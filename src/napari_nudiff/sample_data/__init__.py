@@ -15,6 +15,9 @@ from napari_nudiff.nuclei.layout import scatter_nuclei
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 """What napari makes a layer from: the data, the layer's attributes, the layer's type."""
 
+RENDERED_PAIR = "rendered.nudiff"
+"""An image that the embedded models made, with its layout, as a file in this folder."""
+
 _UM_PER_PX = 0.25
 _TNBC = {
     "licence": "CC BY 4.0",
@@ -52,9 +55,18 @@ def tnbc_pair() -> list[LayerData]:
 
 def generated_layout() -> list[LayerData]:
     """A layout of scattered ellipses, 256 x 256 px, the same each time."""
-    labels = scatter_nuclei((256, 256), **_SCATTERED)  # type: ignore[arg-type]
+    return [_scattered(256, "Generated layout")]
+
+
+def large_layout() -> list[LayerData]:
+    """A layout as `generated_layout`, 2048 x 2048 px: some 2,300 nuclei."""
+    return [_scattered(2048, "Large generated layout")]
+
+
+def _scattered(side_px: int, name: str) -> LayerData:
+    labels = scatter_nuclei((side_px, side_px), **_SCATTERED)  # type: ignore[arg-type]
     metadata = {"licence": "none needed: generated", "generator": "scatter_nuclei", **_SCATTERED}
-    return [(np.asarray(labels), _attributes("Generated layout", metadata), "labels")]
+    return np.asarray(labels), _attributes(name, metadata), "labels"
 
 
 def _attributes(name: str, metadata: dict[str, Any]) -> dict[str, Any]:

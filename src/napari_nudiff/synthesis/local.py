@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nudiff.dataset.sample import SCHEMA, Sample, pack_layout, unpack_layout
+from napari_nudiff.dataset.sample import Sample, layout_sha256, pack_layout
 from napari_nudiff.diffusion.denoiser import Conditioning, Guided, to_signed
 from napari_nudiff.diffusion.weights import Model
 from napari_nudiff.errors import LayoutError, RequestError
@@ -103,7 +103,8 @@ def rerender(
     -------
     Sample
         Outside the region (see `changed_region`) its image is the given one, bit for bit. From its
-        provenance and the given image `replayed` makes it again.
+        provenance `replay.request_of` makes it again: if the given image is none of ours, from
+        that image too.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def rerender(
         "before": _packed_difference(before, after),
         "region": None if region is None else pack_layout(region.astype(np.int32)),
         "image_sha256": image_sha256(image),
-        "parent": parent,
+        "parent": _without_layout(parent, before),
     }
     if not (parent or {}).get("synthetic"):
         provenance["digital_source_type"] = "compositeWithTrainedAlgorithmicMedia"
@@ -169,8 +170,9 @@ def extend_image(
     LayoutError, RequestError, CheckpointError
     """
     image = _checked_image(image, before.shape)
-    wide, old = _mirrored(image, sides), extend_canvas(before, *sides)
+    wide, old = mirrored(image, sides), extend_canvas(before, *sides)
     new_part = _new_part(old.shape, sides)
+    parent = _without_layout(parent, before)
     sample = yield from rerender(wide, old, after, request, region=new_part, parent=parent)
     return replace(sample, provenance={**sample.provenance, "sides": list(sides)})
 
@@ -267,7 +269,7 @@ def sample_layout_inside(labels: NDArray[np.integer], mask: Mask, request: Layou
     -------
     Sample
         Without an image. New nuclei have the ids above the highest; the others keep every pixel.
-        From its provenance `replayed` makes it again.
+        From its provenance `replay.request_of` makes it again.
 
     Raises
     ------
@@ -275,7 +277,7 @@ def sample_layout_inside(labels: NDArray[np.integer], mask: Mask, request: Layou
     """
     labels = checked_layout(labels)
     mask = _checked_mask(mask, labels.shape)
-    return (yield from _sampled_inside(labels, mask, request, []))
+    return (yield from sampled_inside(labels, mask, request, []))
 
 
 def extend_layout(labels: NDArray[np.integer], sides: Sides, request: LayoutRequest) -> Job:
@@ -307,10 +309,11 @@ def extend_layout(labels: NDArray[np.integer], sides: Sides, request: LayoutRequ
     new_part = _new_part(wide.shape, sides)
     edges = zip((labels[0], labels[:, -1], labels[-1], labels[:, 0]), sides, strict=True)
     cut = {int(nucleus) for edge, added_px in edges if added_px for nucleus in edge}
-    return (yield from _sampled_inside(wide, new_part, request, sorted(cut - {0})))
+    return (yield from sampled_inside(wide, new_part, request, sorted(cut - {0})))
 
 
-def _sampled_inside(labels: Labels, mask: Mask, request: LayoutRequest, growing: list[int]) -> Job:
+def sampled_inside(labels: Labels, mask: Mask, request: LayoutRequest, growing: list[int]) -> Job:
+    """As `sample_layout_inside`; the nuclei ``growing`` may grow into the region."""
     if labels.max(initial=0) > np.iinfo(np.int32).max - labels.size:
         raise LayoutError(
             f"The highest id of the layout is {labels.max()}, which leaves no room for new nuclei. "
@@ -442,67 +445,6 @@ def _owners(drawn: Labels, there: Labels, growing: list[int]) -> Labels:
     return owner[drawn]
 
 
-# Both
-
-
-def replayed(provenance: dict[str, Any], image: Image | None = None) -> Job:
-    """The job that makes a stored edit again.
-
-    Parameters
-    ----------
-    provenance : dict
-        Of a `Sample` of this module.
-    image : ndarray, (H, W, 3), uint8, optional
-        The image that was edited; layouts need none.
-
-    Raises
-    ------
-    RequestError
-        It is no edit, was written by a newer version, or is of another image.
-    """
-    if provenance.get("schema") != SCHEMA:
-        raise RequestError(
-            f"The edit has schema {provenance.get('schema')!r}; this version reads {SCHEMA}. "
-            "Update napari-nudiff."
-        )
-    if provenance.get("kind") == "layout_inside":
-        return _replayed_layout(provenance)
-    if provenance.get("kind") == "edit":
-        return _replayed_image(provenance, image)
-    raise RequestError(
-        f"This is no edit but of the kind {provenance.get('kind')!r}. Use request_of."
-    )
-
-
-def _replayed_layout(provenance: dict[str, Any]) -> Job:
-    labels = unpack_layout(provenance["layout_before"])
-    mask = unpack_layout(provenance["region"]) > 0
-    request = LayoutRequest.from_dict(provenance["request"])
-    return _sampled_inside(labels, mask, request, provenance["growing"])
-
-
-def _replayed_image(provenance: dict[str, Any], image: Image | None) -> Job:
-    if image is None:
-        raise RequestError("An edit is made again from the image that was edited. Give it too.")
-    sides, region = provenance.get("sides"), provenance["region"]
-    wide = image if sides is None else _mirrored(image, Sides(*sides))
-    after = unpack_layout(provenance["layout"])
-    if image_sha256(wide) != provenance["image_sha256"]:
-        raise RequestError(
-            "This is not the image that was edited: its fingerprint differs. Look for the one with "
-            f"sha256 {provenance['image_sha256'][:12]}..."
-        )
-    sample = yield from rerender(
-        wide,
-        _with_difference(after, provenance["before"]),
-        after,
-        EditRequest.from_dict(provenance["request"]),
-        region=None if region is None else unpack_layout(region) > 0,
-        parent=provenance["parent"],
-    )
-    return replace(sample, provenance=sample.provenance | ({"sides": sides} if sides else {}))
-
-
 def _packed_difference(before: Labels, after: Labels) -> dict[str, Any] | None:
     """The part of a layout where another differs: to pack all of a large one takes seconds."""
     differs = before != after
@@ -512,13 +454,16 @@ def _packed_difference(before: Labels, after: Labels) -> dict[str, Any] | None:
     return {"top": rows.start, "left": cols.start, "layout": pack_layout(before[rows, cols])}
 
 
-def _with_difference(after: Labels, packed: dict[str, Any] | None) -> Labels:
-    """The layout of which `_packed_difference` packed a part."""
-    before = after.copy()
-    if packed is not None:
-        part, top, left = unpack_layout(packed["layout"]), packed["top"], packed["left"]
-        before[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return before
+def _without_layout(
+    parent: dict[str, Any] | None, before: NDArray[np.integer]
+) -> dict[str, Any] | None:
+    """An image's provenance without its layout where that can be had from the edit.
+
+    Else a chain of edits would hold a whole layout for each of them.
+    """
+    if parent is None or layout_sha256(before) != parent.get("layout_sha256"):
+        return parent
+    return {key: value for key, value in parent.items() if key != "layout"}
 
 
 def _new_part(shape: tuple[int, ...], sides: Sides) -> Mask:
@@ -528,7 +473,7 @@ def _new_part(shape: tuple[int, ...], sides: Sides) -> Mask:
     return new
 
 
-def _mirrored(image: Image, sides: Sides) -> Image:
+def mirrored(image: Image, sides: Sides) -> Image:
     """An image on an extended canvas: a stand-in that has its colours."""
     top, right, bottom, left = sides
     return np.pad(image, ((top, bottom), (left, right), (0, 0)), mode="symmetric")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from napari_nudiff import __version__
 from napari_nudiff.checkpoints import Checkpoint, find_checkpoint, load_model
-from napari_nudiff.dataset.sample import SCHEMA, Sample, layout_sha256, pack_layout, unpack_layout
+from napari_nudiff.dataset.sample import SCHEMA, Sample, layout_sha256, pack_layout
 from napari_nudiff.diffusion.denoiser import (
     UNCONDITIONAL,
     Conditioning,
@@ -39,17 +39,24 @@ from napari_nudiff.synthesis.request import (
     RenderRequest,
     SynthesisRequest,
 )
-from napari_nudiff.synthesis.tiling import TiledDenoiser, Window, windows_over
+from napari_nudiff.synthesis.tiling import (
+    KEPT_CONDITIONINGS,
+    TiledDenoiser,
+    Window,
+    windows_over,
+)
 
 Request = TypeVar("Request", bound=SynthesisRequest)
-
+Made = TypeVar("Made")
 
 Job = Generator[Progress, None, Sample]
 Condition = Callable[[Window], Conditioning]
 Estimates = Generator[tuple[int, Tensor], None, None]
 
 
-def completed(job: Job, on_progress: Callable[[Progress], None] | None = None) -> Sample:
+def completed(
+    job: Generator[Progress, None, Made], on_progress: Callable[[Progress], None] | None = None
+) -> Made:
     """Run a job to its end and return what it made.
 
     Parameters
@@ -63,8 +70,8 @@ def completed(job: Job, on_progress: Callable[[Progress], None] | None = None) -
         try:
             progress = next(job)
         except StopIteration as stop:
-            sample: Sample = stop.value
-            return sample
+            made: Made = stop.value
+            return made
         if on_progress is not None:
             on_progress(progress)
 
@@ -120,7 +127,7 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     Returns
     -------
     Sample
-        The image, the labels, and a provenance from which `request_of` makes both again.
+        The image, the labels, and a provenance from which `replay.request_of` makes both again.
 
     Raises
     ------
@@ -139,32 +146,6 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
         image = to_uint8(x0)
         yield Progress("render", step + 1, request.steps, image)
     return Sample(labels, image, provenance_of("render", request, checkpoint, labels))
-
-
-def request_of(provenance: dict[str, Any]) -> Job:
-    """The job that makes a stored sample again.
-
-    Parameters
-    ----------
-    provenance : dict
-        As stored beside a sample, by `Sample.provenance`.
-
-    Raises
-    ------
-    RequestError
-        It was written by a newer version, or is of an unknown kind.
-    """
-    if provenance.get("schema") != SCHEMA:
-        raise RequestError(
-            f"The request has schema {provenance.get('schema')!r}; this version reads {SCHEMA}. "
-            "Update napari-nudiff."
-        )
-    if provenance.get("kind") == "layout":
-        return sample_layout(LayoutRequest.from_dict(provenance["request"]))
-    if provenance.get("kind") == "render":
-        request = RenderRequest.from_dict(provenance["request"])
-        return render(unpack_layout(provenance.get("layout", {})), request)
-    raise RequestError(f"The request is of the unknown kind {provenance.get('kind')!r}.")
 
 
 def to_uint8(image: Tensor) -> NDArray[np.uint8]:
@@ -207,7 +188,10 @@ class Canvas:
     def windowed(self, denoiser: Any, condition: Condition) -> TiledDenoiser:
         """A denoiser of the whole canvas, in windows where it is large."""
         height, width = self.full
-        return TiledDenoiser(denoiser, windows_over(height, width, self.multiple), condition)
+        windows = windows_over(height, width, self.multiple, self.request.window_px)
+        # Whoever asks for small windows is short of memory.
+        kept = KEPT_CONDITIONINGS if self.request.window_px is None else 1
+        return TiledDenoiser(denoiser, windows, condition, kept)
 
     def sample(self, denoiser: Any, condition: Condition) -> Estimates:
         """Yield each step's index and estimate of the clean canvas, (C, H, W) on the CPU."""
@@ -275,12 +259,29 @@ def checked_layout(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     LayoutError
         It is no layout, or too small, or has ids that are too high.
     """
-    labels = validate_layout(labels)
-    if min(labels.shape) < MIN_SIDE_PX:
+    labels = checked_ids(labels)
+    require_sides(labels.shape)
+    return labels
+
+
+def require_sides(shape: tuple[int, ...]) -> None:
+    """Refuse a layout, of a shape (H, W), that is too small to render."""
+    if min(shape) < MIN_SIDE_PX:
         raise LayoutError(
-            f"The layout is {labels.shape[0]} x {labels.shape[1]} px; each side must be at least "
+            f"The layout is {shape[0]} x {shape[1]} px; each side must be at least "
             f"{MIN_SIDE_PX} px. Pad it or make a larger one."
         )
+
+
+def checked_ids(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+    """A layout, or a part of one, as int32.
+
+    Raises
+    ------
+    LayoutError
+        It is no layout, or has ids that are too high.
+    """
+    labels = validate_layout(labels)
     if labels.max(initial=0) > np.iinfo(np.int32).max:
         raise LayoutError("The layout has ids above 2147483647. Relabel it from 1.")
     return labels.astype(np.int32)
@@ -320,13 +321,23 @@ def provenance_of(
     kind: str, request: SynthesisRequest, checkpoint: Checkpoint, labels: NDArray[np.int32]
 ) -> dict[str, Any]:
     """Everything needed to make a sample again, and what it is; JSON values."""
-    values: dict[str, Any] = {
+    values = origin_of(kind, request, checkpoint, layout_sha256(labels))
+    if kind == "render":
+        values["layout"] = pack_layout(labels)
+    return values
+
+
+def origin_of(
+    kind: str, request: SynthesisRequest, checkpoint: Checkpoint, fingerprint: str
+) -> dict[str, Any]:
+    """The same without the layout itself, of which the fingerprint is given."""
+    return {
         "schema": SCHEMA,
         "kind": kind,
         "synthetic": True,
         "digital_source_type": "trainedAlgorithmicMedia",
         "request": request.to_dict(),
-        "layout_sha256": layout_sha256(labels),
+        "layout_sha256": fingerprint,
         "um_per_px": checkpoint.um_per_px,
         "checkpoint": {
             "name": checkpoint.name,
@@ -335,6 +346,3 @@ def provenance_of(
         },
         "software": {"napari-nudiff": __version__, "torch": torch.__version__},
     }
-    if kind == "render":
-        values["layout"] = pack_layout(labels)
-    return values

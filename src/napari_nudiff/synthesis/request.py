@@ -31,6 +31,9 @@ class SynthesisRequest:
     precision: str = "auto"
     # "auto", "cpu", "cuda", "cuda:1", "mps"; resolved before a run.
     device: str = "auto"
+    # Side of the windows that a canvas is denoised in, a multiple of 64: less memory, more time.
+    # None = whole up to 512 px, else 384.
+    window_px: int | None = None
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -41,6 +44,8 @@ class SynthesisRequest:
             _refuse("seed", self.seed, f"0 to {MAX_SEED}")
         if self.precision not in {"auto", "bf16", "fp32"}:
             _refuse("precision", self.precision, "auto, bf16 or fp32")
+        if self.window_px is not None and not is_window(self.window_px):
+            _refuse("window_px", self.window_px, "a multiple of 64 px, 64 to 4096, or None")
         if not self.device:
             _refuse("device", self.device, "auto, cpu, cuda or mps")
 
@@ -165,6 +170,11 @@ class EditRequest(RenderRequest):
             _refuse("margin_px", self.margin_px, "0 to 256 px")
         if not 0 <= self.blend_px <= self.margin_px:
             _refuse("blend_px", self.blend_px, f"0 to the margin, {self.margin_px} px")
+
+
+def is_window(side_px: int) -> bool:
+    """Whether windows may have this side: the networks need multiples of up to 64 px."""
+    return 64 <= side_px <= 4096 and side_px % 64 == 0
 
 
 def load_provenance(path: Path) -> dict[str, Any]:

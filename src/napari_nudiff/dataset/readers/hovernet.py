@@ -22,10 +22,17 @@ def find_hovernet(tree: Tree) -> list[LabelledImage]:
 
 
 def _load(image: Path, path: Path) -> Loaded:
-    return Loaded(read_array(image), _read_instances(path), read_um_per_px(image))
+    return Loaded(read_array(image), read_instances(path), read_um_per_px(image))
 
 
-def _read_instances(path: Path) -> NDArray[Any]:
+def read_instances(path: Path) -> NDArray[Any]:
+    """``inst_map`` of a file, whatever its numbers are.
+
+    Raises
+    ------
+    DatasetError
+        The file cannot be read, or has none.
+    """
     try:
         variables = scipy.io.loadmat(path, variable_names=[VARIABLE])
         others = [] if VARIABLE in variables else [name for name, *_ in scipy.io.whosmat(path)]

@@ -29,16 +29,28 @@ def _is_geojson(path: Path) -> bool:
 
 def _load(image_path: Path, path: Path) -> Loaded:
     image = read_array(image_path)
+    nuclei, notes = read_outlines(path)
+    labels, lost = draw_nuclei(nuclei, image.shape[:2])
+    return Loaded(image, labels, read_um_per_px(image_path), (*notes, *lost_note(lost)))
+
+
+def read_outlines(path: Path) -> tuple[list[list[Polygon]], list[str]]:
+    """The polygons of each nucleus of a GeoJSON file, and what else was in it.
+
+    Raises
+    ------
+    DatasetError
+        The file cannot be read, or is damaged.
+    """
     features = _features(path)
     try:
         nuclei, notes = _choose(features)
         shapes = [_polygons(_geometry(feature)) for feature in nuclei]
-        labels, lost = draw_nuclei(filter(None, shapes), image.shape[:2])
     except (DatasetError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path.name} holds a damaged object: {error}") from error
     if others := shapes.count([]):
         notes.append(f"{others} objects that are no areas (points, lines) left out")
-    return Loaded(image, labels, read_um_per_px(image_path), (*notes, *lost_note(lost)))
+    return [shape for shape in shapes if shape], notes
 
 
 def _features(path: Path) -> list[Feature]:

@@ -1,0 +1,162 @@
+"""Where the memory is not enough: the same job again, with less."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+import torch
+
+from napari_nudiff.checkpoints import find_checkpoint, load_model, unload_models
+from napari_nudiff.errors import RequestError
+from napari_nudiff.synthesis.device import resolve_device, resolve_precision
+from napari_nudiff.synthesis.footprint import measure_footprint
+from napari_nudiff.synthesis.memory import (
+    estimate_bytes,
+    is_measured,
+    memory_text,
+    remember_footprint,
+    window_side_px,
+)
+from napari_nudiff.synthesis.pipeline import Job, Request
+from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.synthesis.request import RenderRequest, SynthesisRequest
+from napari_nudiff.synthesis.room import available_bytes
+
+_COMPLAINTS = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad alloc")
+_LEAST_WINDOW_PX = 64
+
+
+def within_memory(start: Callable[[Request], Job], request: Request, shape: tuple[int, ...]) -> Job:
+    """Run a job; where the memory is not enough, again in smaller windows, then in bf16.
+
+    Parameters
+    ----------
+    start : callable
+        Makes the job of a request: ``partial(render, labels)``, or `sample_layout`.
+    request : SynthesisRequest
+    shape : (int, int)
+        Height and width of the canvas.
+
+    Yields
+    ------
+    Progress
+        Those of the job. One with a note goes before each further attempt, which begins anew.
+
+    Returns
+    -------
+    Sample
+        Its provenance has the request that succeeded.
+
+    Raises
+    ------
+    RequestError
+        The memory is not enough even so.
+    NudiffError
+        Whatever the job raises.
+    """
+    if len(shape) != 2:
+        return (yield from start(request))  # which refuses it
+    tried = request
+    for attempt, note in _attempts(request, shape):
+        tried = attempt
+        if note:
+            _free_memory()
+            yield Progress("load", 0, attempt.steps, note=note)
+        try:
+            sample = yield from start(attempt)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            _remember_footprint(attempt.checkpoint)
+            return sample
+    _free_memory()
+    raise RequestError(_defeat(tried, shape))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be had, on whatever device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in _COMPLAINTS)
+
+
+def _attempts(request: Request, shape: tuple[int, ...]) -> Iterator[tuple[Request, str]]:
+    """The request as it is, then with less and less, and what to tell of it."""
+    height, width = shape
+    window = window_side_px(max(shape), request.window_px)
+    half = max(-(-window // 128) * 64, _LEAST_WINDOW_PX)
+    device = resolve_device(request.device)
+    # Where memory is overcommitted, nobody says no: the system ends the whole program instead.
+    is_hopeless = half < window and not _fits(request, shape, device)
+    if not is_hopeless:
+        yield request, ""
+    if half < window:
+        lack, needed = "is not" if is_hopeless else "was not", _needed(request, shape)
+        request = replace(request, window_px=half)
+        yield (
+            request,
+            f"There {lack} enough memory for {height} x {width} px in windows of {window} px "
+            f"({needed}): now in windows of {half} px. This takes longer.",
+        )
+    if device.type != "mps" and resolve_precision(request.precision, device) != "bf16":
+        yield (
+            replace(request, precision="bf16"),
+            "There was still not enough memory: now with numbers of half the size (bf16), too.",
+        )
+
+
+def _fits(request: SynthesisRequest, shape: tuple[int, ...], device: torch.device) -> bool:
+    available = available_bytes(device)
+    return available is None or _needed_bytes(request, shape) <= available
+
+
+def _defeat(tried: SynthesisRequest, shape: tuple[int, ...]) -> str:
+    height, width = shape
+    return (
+        f"There is not enough memory on {resolve_device(tried.device)} for {height} x {width} px, "
+        f"not even in windows of {window_side_px(max(shape), tried.window_px)} px and with numbers "
+        f"of half the size: {_needed(tried, shape)} is needed. Nothing was changed. Close other "
+        "programs, use a smaller layout, or choose the CPU as the device."
+    )
+
+
+def _needed(request: SynthesisRequest, shape: tuple[int, ...]) -> str:
+    return memory_text(_needed_bytes(request, shape))
+
+
+def _needed_bytes(request: SynthesisRequest, shape: tuple[int, ...]) -> int:
+    precision = resolve_precision(request.precision, resolve_device(request.device))
+    height, width = shape
+    return estimate_bytes(
+        find_checkpoint(request.checkpoint),
+        height,
+        width,
+        guided=isinstance(request, RenderRequest) and request.guidance != 1,
+        bf16=precision == "bf16",
+        window_px=request.window_px,
+    )
+
+
+def _free_memory() -> None:
+    """Let go of everything that can be had again: the tensors of what failed, and other models."""
+    unload_models()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def _remember_footprint(name: str) -> None:
+    """Count what the network took, for better estimates the next time."""
+    checkpoint = find_checkpoint(name)
+    if is_measured(checkpoint):
+        return
+    with suppress(RuntimeError, NotImplementedError):  # an estimate is not worth a render
+        config = load_model(name).header.network
+        remember_footprint(checkpoint, measure_footprint(config))
