@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from psygnal import EmitLoopError
 
+from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.errors import CancelledError, LayoutError
 from napari_nudiff.session import Session
 from napari_nudiff.session.executor import InlineExecutor
@@ -28,6 +29,16 @@ class Heard:
         return [rest for said, *rest in self.said if said == name]
 
 
+class Later:
+    """An executor that waits to be told what becomes of its jobs."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def run(self, job: Job) -> None:
+        self.jobs.append(job)
+
+
 @pytest.fixture
 def session(tiny_checkpoint: Callable[[str], str]) -> Session:
     made = Session(JobQueue(InlineExecutor()))
@@ -41,7 +52,7 @@ def session(tiny_checkpoint: Callable[[str], str]) -> Session:
 
 def test_render_tells_its_steps_and_hands_the_source_back(session, layout) -> None:
     heard = Heard(session)
-    assert session.render(layout, source="mine")
+    session.render(layout, source="mine")
     assert heard.names() == [
         "busy", "job_started", *["progressed"] * 4, "finished", "busy",
     ]  # fmt: skip
@@ -64,7 +75,8 @@ def test_sample_draws_a_seed_that_the_provenance_knows(session) -> None:
 
 def test_the_style_is_part_of_the_request(session, layout) -> None:
     heard = Heard(session)
-    session.render(layout, style=(0.5, 0.3, 0.6, 0.2, 0.2, 0.2))
+    session.stain.reference = (0.5, 0.3, 0.6, 0.2, 0.2, 0.2)
+    session.render(layout)
     ((sample, _),) = heard.of("finished")
     assert sample.provenance["request"]["style"] == [0.5, 0.3, 0.6, 0.2, 0.2, 0.2]
 
@@ -73,7 +85,7 @@ def test_bad_layouts_fail_with_the_cores_words(session) -> None:
     heard = Heard(session)
     session.render(np.zeros((40, 80), dtype=int))
     session.render(np.zeros((80, 80)))
-    small, floats = (error for (error,) in heard.of("failed"))
+    small, floats = (error for error, _ in heard.of("failed"))
     assert isinstance(small, JobError)
     assert "40 x 80" in str(small)
     assert "Traceback" in small.report
@@ -81,11 +93,75 @@ def test_bad_layouts_fail_with_the_cores_words(session) -> None:
     assert not session.busy
 
 
-def test_a_job_at_a_time(session, layout) -> None:
-    accepted = []
-    session.job_started.connect(lambda: accepted.append(session.render(layout)))
-    assert session.render(layout)
-    assert accepted == [False]
+def test_a_batch_has_seeds_in_a_row_and_its_first_is_the_single_image(session, layout) -> None:
+    heard = Heard(session)
+    session.rendering.seed = 7
+    session.rendering.count = 3
+    session.render(layout)
+    session.render(layout, count=1)
+    samples = [sample for sample, _ in heard.of("finished")]
+    seeds = [sample.provenance["request"]["seed"] for sample in samples]
+    assert seeds == [7, 8, 9, 7]
+    assert np.array_equal(samples[0].image, samples[3].image)
+    assert not np.array_equal(samples[0].image, samples[1].image)
+
+
+def test_jobs_stand_in_line_where_they_are_told_to(tiny_checkpoint, layout) -> None:
+    later = Later()
+    session = Session(JobQueue(later))
+    session.render(layout, source="active")
+    session.render(layout, source="back")
+    session.render(layout, source="front", place="front")
+    assert [job.source for job in session.waiting] == ["front", "back"]
+    assert session.active.source == "active"
+    gone = []
+    session.cancelled.connect(gone.append)
+    session.render(layout, source="instead", place="instead")
+    assert gone == ["front", "back"]
+    assert session.cancelling, "its last step still runs"
+    later.jobs[0].end()
+    assert gone == ["front", "back", "active"]
+    assert session.active.source == "instead"
+    session.cancel_all()
+    later.jobs[1].end("sample")
+    assert gone[-1] == "instead"
+    assert not session.busy
+
+
+def test_a_part_of_an_image_is_rendered_again_and_the_rest_stays(session, layout) -> None:
+    heard = Heard(session)
+    session.render(layout)
+    ((base, _),) = heard.of("finished")
+    edited = np.where(layout == layout.max(), 0, layout)
+    session.editing.strength = 0.5
+    session.rerender(base, edited, source="edit")
+    (_, (sample, source)) = heard.of("finished")
+    assert source == "edit"
+    assert sample.provenance["kind"] == "edit"
+    assert sample.provenance["request"]["strength"] == 0.5
+    assert base.provenance.items() > sample.provenance["parent"].items(), "but for the layout"
+    differs = (sample.image != base.image).any(axis=2)
+    assert differs.any()
+    assert not differs[0].all()
+
+
+def test_there_must_be_an_image_to_change(session, layout) -> None:
+    heard = Heard(session)
+    session.rerender(Sample(layout), layout)
+    ((error, _),) = heard.of("failed")
+    assert "Render the whole layout first" in str(error)
+
+
+def test_nuclei_are_sampled_in_a_region_as_dense_as_around(session, layout) -> None:
+    heard = Heard(session)
+    mask = np.zeros(layout.shape, dtype=bool)
+    mask[:40, 60:] = True
+    session.sample_inside(layout, mask)
+    session.extend(layout, (0, 32, 0, 0))
+    inside, extended = (sample for sample, _ in heard.of("finished"))
+    assert inside.provenance["request"]["density"] is None
+    assert np.array_equal(inside.labels[60:, :40], layout[60:, :40])
+    assert extended.labels.shape == (72, 132)
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
@@ -185,12 +261,6 @@ def test_cancelling_closes_the_work() -> None:
 
 
 def test_jobs_run_one_after_another_in_order() -> None:
-    class Later:
-        jobs: list[Job] = []  # noqa: RUF012
-
-        def run(self, job: Job) -> None:
-            self.jobs.append(job)
-
     later, order = Later(), []
     queue = JobQueue(later)
     jobs = [Job(steps(), i) for i in range(3)]

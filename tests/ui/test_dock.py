@@ -5,7 +5,8 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_nudiff.dataset.sample import unpack_layout
-from napari_nudiff.synthesis.pipeline import completed, request_of
+from napari_nudiff.synthesis.pipeline import completed
+from napari_nudiff.synthesis.replay import request_of
 from napari_nudiff.ui.canvas import PREVIEW_NAME
 
 SPATIAL = {
@@ -167,13 +168,16 @@ def test_while_busy_the_buttons_say_so(viewer, dock, nuclei, click, idle) -> Non
     dock.session.rendering.steps = 50
     assert dock.run_panel.cancel.isHidden()
     click(dock.run_panel.render)
-    assert not dock.run_panel.render.isEnabled()
     assert not dock.run_panel.cancel.isHidden()
-    assert not dock.layout_panel.sample.isEnabled()
-    click(dock.run_panel.cancel)
+    assert dock.run_panel.waiting.isHidden()
+    click(dock.run_panel.render)
+    assert dock.run_panel.waiting.text() == "1 waiting"
+    assert not dock.run_panel.waiting.isHidden()
+    dock.session.cancel_all()
     idle(dock)
     assert dock.run_panel.cancel.isHidden()
-    assert dock.layout_panel.sample.isEnabled()
+    assert dock.run_panel.waiting.isHidden()
+    assert len(viewer.layers) == 1
 
 
 def test_progress_tells_the_stage_and_the_step(viewer, dock, nuclei, click, idle) -> None:
@@ -267,9 +271,9 @@ def test_the_stain_is_that_of_the_chosen_layer(viewer, dock, nuclei, click, idle
     viewer.add_image(np.zeros((80, 80)), name="grey")
     colours = np.random.default_rng(0).integers(90, 200, (64, 64, 3), dtype=np.uint8)
     reference = viewer.add_image(colours, name="H&E")
-    assert dock.render_panel.stain.layers() == [reference]
-    assert dock.render_panel.style() is None
-    dock.render_panel.stain.choose(reference)
+    assert dock.stain_panel.reference.layers() == [reference]
+    assert dock.session.stain.style(0) is None
+    dock.stain_panel.reference.choose(reference)
     click(dock.run_panel.render)
     idle(dock)
     style = viewer.layers[-1].metadata["nudiff"]["request"]["style"]
@@ -305,7 +309,7 @@ def test_a_new_seed_for_each_render(viewer, dock, nuclei, click, idle) -> None:
 
 def test_the_licence_of_the_chosen_model_is_shown(dock) -> None:
     dock.session.rendering.checkpoint = ""
-    assert "CC BY 4.0" in dock.render_panel.licence.text()
+    assert "CC BY 4.0" in dock.run_panel.licence.text()
 
 
 def test_the_dock_fits_a_narrow_column_with_a_scroll_bar(

@@ -28,7 +28,7 @@ def test_keys_work_in_the_dock_too(make_napari_viewer, open_dock, nuclei, idle, 
     viewer = make_napari_viewer(show=True)
     dock = open_dock(viewer)
     viewer.add_labels(nuclei)
-    steps = dock.render_panel.steps
+    steps = dock.render_panel.count
     steps.setFocus()
     viewer.window.activate()
     qtbot.waitUntil(steps.hasFocus, timeout=5000)
@@ -44,7 +44,7 @@ def test_closing_the_dock_gives_the_keys_back(make_napari_viewer, open_dock) -> 
     viewer.bind_key("Shift-X", lambda v: pressed.append(v))
     before = dict(viewer.keymap)
     dock = open_dock(viewer)
-    assert len(viewer.keymap) == 2
+    assert len(viewer.keymap) == 9
     assert viewer.keymap != before
     viewer.window.remove_dock_widget(dock)
     assert viewer.keymap == before
@@ -87,7 +87,7 @@ def test_two_viewers_share_the_device_and_nothing_else(
     running, most = set(), []
     for viewer, dock in zip(viewers, docks, strict=True):
         viewer.add_labels(nuclei)
-        dock.session.job_started.connect(lambda d=dock: running.add(d))
+        dock.session.job_started.connect(lambda _, d=dock: running.add(d))
         dock.session.progressed.connect(lambda *_: most.append(len(running)))
         dock.session.finished.connect(lambda *_, d=dock: running.discard(d))
         click(dock.run_panel.render)

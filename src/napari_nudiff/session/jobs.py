@@ -6,7 +6,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from psygnal import Signal
 
@@ -14,11 +14,15 @@ from napari_nudiff import __version__
 from napari_nudiff.errors import CancelledError, NudiffError
 
 if TYPE_CHECKING:
+    from napari_nudiff.dataset.pyramid import Pyramid
     from napari_nudiff.dataset.sample import Sample
     from napari_nudiff.session.executor import Executor
     from napari_nudiff.synthesis.progress import Progress
 
-Work = Generator["Progress", None, "Sample"]
+Made: TypeAlias = "Sample | Pyramid"
+"""What a job makes: a large image is on disk."""
+
+Work = Generator["Progress", None, Made]
 """What a job runs: it yields its progress and returns what it made."""
 
 
@@ -70,24 +74,30 @@ class Job:
         Given the job, makes the generator; called in the executor's thread.
     source : object
         Handed back with the result.
+    title : str
+        What it makes, for lists of jobs.
     """
 
     started = Signal(object)
     progressed = Signal(object, object)  # the job, a Progress
     ended = Signal(object)
+    left = Signal(object)  # the device is free, whatever those did who heard that it ended
 
-    def __init__(self, start: Callable[[Job], Work], source: object = None) -> None:
+    def __init__(
+        self, start: Callable[[Job], Work], source: object = None, title: str = ""
+    ) -> None:
         self._start = start
         self.source = source
+        self.title = title
         self.cancel_requested = False
         self.done = False
-        self.outcome: Sample | JobError | None = None  # None = cancelled, or not done
+        self.outcome: Made | JobError | None = None  # None = cancelled, or not done
 
     def cancel(self) -> None:
         """End it before its next step."""
         self.cancel_requested = True
 
-    def run(self) -> Generator[Progress, None, Sample | JobError | None]:
+    def run(self) -> Generator[Progress, None, Made | JobError | None]:
         """Do the work; no exception leaves this generator, whatever happens in the work."""
         try:
             with closing(self._start(self)) as work:
@@ -95,7 +105,7 @@ class Job:
                     try:
                         progress = next(work)
                     except StopIteration as stop:
-                        made: Sample = stop.value
+                        made: Made = stop.value
                         return made
                     yield progress
         except CancelledError:
@@ -109,16 +119,19 @@ class Job:
         if not (self.cancel_requested or self.done):
             self.progressed.emit(self, progress)
 
-    def end(self, outcome: Sample | JobError | None = None) -> None:
+    def end(self, outcome: Made | JobError | None = None) -> None:
         """Settle what became of it; the first time counts."""
         if not self.done:
             self.done = True
             self.outcome = None if self.cancel_requested else outcome
-            self.ended.emit(self)
+            try:
+                self.ended.emit(self)
+            finally:
+                self.left.emit(self)
 
 
 class JobQueue:
-    """First come, first served: one job at a time has the device.
+    """One job at a time has the device; the others wait in line.
 
     Parameters
     ----------
@@ -131,10 +144,22 @@ class JobQueue:
         self._waiting: deque[Job] = deque()
         self._active: Job | None = None
 
-    def add(self, job: Job) -> None:
-        """Run a job now, or as soon as those before it are done."""
-        job.ended.connect(self._on_ended, priority=1)  # whatever else a listener does
-        self._waiting.append(job)
+    def add(self, *jobs: Job, in_front: bool = False) -> None:
+        """Run jobs now, or as soon as those before them are done.
+
+        Parameters
+        ----------
+        jobs : Job
+            In the order in which they shall run.
+        in_front : bool
+            Before those that wait, instead of after them.
+        """
+        for job in jobs:
+            job.left.connect(self._on_left)
+        if in_front:
+            self._waiting.extendleft(reversed(jobs))
+        else:
+            self._waiting.extend(jobs)
         self._start_next()
 
     def cancel(self, job: Job) -> None:
@@ -150,7 +175,7 @@ class JobQueue:
             self._active.started.emit(self._active)
             self._executor.run(self._active)
 
-    def _on_ended(self, job: Job) -> None:
+    def _on_left(self, job: Job) -> None:
         if job is self._active:
             self._active = None
             self._start_next()

@@ -1,33 +1,42 @@
-"""The verbs: sample a layout, render an image, cancel."""
+"""The verbs: sample a layout, render an image or a part of one, cancel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_nudiff.checkpoints import fetch_checkpoint, find_checkpoint, local_path
-from napari_nudiff.errors import CancelledError
+from napari_nudiff.checkpoints.cache import cache_folder
+from napari_nudiff.session.downloads import fetching
 from napari_nudiff.session.jobs import Job, JobError, JobQueue, Work
 from napari_nudiff.session.settings import (
+    EditSettings,
     LayoutSettings,
     RenderSettings,
     draw_seed,
+    edit_request,
     layout_request,
     render_request,
 )
+from napari_nudiff.session.stain import StainSettings
 
 if TYPE_CHECKING:
-    from napari_nudiff.synthesis.progress import Progress
+    from napari_nudiff.dataset.sample import Sample
 
-Style = tuple[float, ...]
+Place = Literal["back", "front", "instead"]
+"""Where new jobs stand in line: last, next, or instead of all jobs of this session."""
+
+_AS_AROUND = {"density": None, "mean_area_px": None}
 
 
 class Session:
-    """What one user is doing: settings, and at most one job at a time.
+    """What one user is doing: settings, and the jobs that run and wait.
 
     Parameters
     ----------
@@ -38,156 +47,337 @@ class Session:
     ----------
     layout : LayoutSettings
     rendering : RenderSettings
+    editing : EditSettings
+    stain : StainSettings
     """
 
-    job_started = Signal()
+    job_started = Signal(object)  # Job
     progressed = Signal(object, object)  # Progress, source
-    finished = Signal(object, object)  # Sample, source
-    failed = Signal(object)  # JobError
-    cancelled = Signal()
+    finished = Signal(object, object)  # Sample, or Pyramid where it is large, and source
+    failed = Signal(object, object)  # JobError, source
+    cancelled = Signal(object)  # source
+    jobs_changed = Signal()
     busy_changed = Signal(bool)
 
     def __init__(self, queue: JobQueue) -> None:
         self.layout = LayoutSettings()
         self.rendering = RenderSettings()
+        self.editing = EditSettings()
+        self.stain = StainSettings()
         self._queue = queue
-        self._job: Job | None = None
+        self._jobs: list[Job] = []
+        self._active: Job | None = None
 
     @property
     def busy(self) -> bool:
         """Whether a job runs or waits."""
-        return self._job is not None
+        return bool(self._jobs)
+
+    @property
+    def active(self) -> Job | None:
+        """The job that runs."""
+        return self._active
+
+    @property
+    def waiting(self) -> list[Job]:
+        """The jobs that wait, the next one first."""
+        return [job for job in self._jobs if job is not self._active]
 
     @property
     def cancelling(self) -> bool:
-        """Whether the job was cancelled and its last step still runs."""
-        return self._job is not None and self._job.cancel_requested
+        """Whether the job that runs was cancelled and its last step still runs."""
+        return self._active is not None and self._active.cancel_requested
 
-    def sample(self, source: object = None) -> bool:
+    def sample(self, source: object = None) -> None:
         """Sample a layout with a new seed.
 
         Parameters
         ----------
         source : object
             Handed back with the result.
-
-        Returns
-        -------
-        bool
-            Whether it was accepted: a session does one thing at a time.
         """
-        if self.busy:
-            return False
-        self.layout.seed = draw_seed()
-        values = self.layout.values() | {"device": self.rendering.device}
-        return self._begin(lambda job: _sampling(values, job), source)
+        values = self._layout_values()
+        self._begin("back", Job(lambda job: _sampling(values, job), source, "layout"))
 
-    def render(
-        self, labels: NDArray[Any], *, style: Style | None = None, source: object = None
-    ) -> bool:
-        """Render an image that fits a layout.
+    def sample_inside(
+        self, labels: NDArray[Any], mask: NDArray[np.bool_], source: object = None
+    ) -> None:
+        """Sample nuclei in a region of a layout, in keeping with those around it.
 
         Parameters
         ----------
-        labels : ndarray
-            The layout; it must not change while the job runs. What is no layout ends in `failed`.
-        style : tuple of float, optional
-            Stain style, see `napari_nudiff.nuclei.descriptors.stain_style`.
+        labels : ndarray, (H, W), integer
+            The layout; it must not change while the job runs.
+        mask : ndarray, (H, W), bool
         source : object
             Handed back with the result.
-
-        Returns
-        -------
-        bool
-            Whether it was accepted: a session does one thing at a time.
         """
-        if self.busy:
-            return False
-        if self.rendering.new_seed:
-            self.rendering.seed = draw_seed()
-        values = self.rendering.values() | {"style": style}
-        return self._begin(lambda job: _rendering(labels, values, job), source)
+        values = self._layout_values() | _AS_AROUND
+        job = Job(lambda job: _sampling_inside(labels, mask, values, job), source, "nuclei")
+        self._begin("back", job)
+
+    def extend(
+        self, labels: NDArray[Any], sides: tuple[int, int, int, int], source: object = None
+    ) -> None:
+        """Extend the canvas of a layout and sample nuclei in the new part.
+
+        Parameters
+        ----------
+        labels : ndarray, (H, W), integer
+        sides : (int, int, int, int)
+            Pixels to add at the top, right, bottom and left.
+        source : object
+            Handed back with the result.
+        """
+        values = self._layout_values() | _AS_AROUND
+        job = Job(lambda job: _extending(labels, sides, values, job), source, "layout")
+        self._begin("back", job)
+
+    def render(
+        self,
+        labels: NDArray[Any],
+        *,
+        source: object = None,
+        place: Place = "back",
+        **overrides: Any,
+    ) -> None:
+        """Render images that fit a layout: as many as the settings say, with seeds in a row.
+
+        Parameters
+        ----------
+        labels : ndarray, (H, W), integer
+            The layout; it must not change while the jobs run. What is no layout ends in `failed`.
+        source : object
+            Handed back with each result.
+        place : {"back", "front", "instead"}
+            Where the jobs stand in line.
+        **overrides
+            Values that go before those of the settings, for this time; ``count=1`` for one image.
+        """
+        works = [
+            lambda job, values=values: _rendering(labels, values, job)
+            for values in self._render_values(overrides)
+        ]
+        self._begin(place, *(Job(work, source, "image") for work in works))
+
+    def rerender(
+        self,
+        base: Sample,
+        labels: NDArray[Any],
+        *,
+        region: NDArray[np.bool_] | None = None,
+        source: object = None,
+        place: Place = "back",
+        **overrides: Any,
+    ) -> None:
+        """Render the changed nuclei of an image and their surroundings again, and nothing else.
+
+        Parameters
+        ----------
+        base : Sample
+            The image as it is, with the layout that it fits.
+        labels : ndarray, (H, W), integer
+            The layout that it shall fit; it must not change while the jobs run.
+        region : ndarray, (H, W), bool, optional
+            Pixels to render again even where the layout is as it was.
+        source, place, **overrides
+            As of `render`.
+        """
+        edit = self.editing.values()
+        works = [
+            lambda job, values=values: _rerendering(base, labels, region, values | edit, job)
+            for values in self._render_values(overrides)
+        ]
+        self._begin(place, *(Job(work, source, "edit") for work in works))
+
+    def recall(self, request: dict[str, Any], *, only_seed: bool = False) -> None:
+        """Set the settings to those of a stored request.
+
+        Parameters
+        ----------
+        request : dict
+            As in a sample's provenance.
+        only_seed : bool
+            Leave all others as they are.
+        """
+        self.rendering.seed = request["seed"]
+        self.rendering.new_seed = False
+        if only_seed:
+            return
+        for field in ("checkpoint", "steps", "guidance", "sampler"):
+            setattr(self.rendering, field, request[field])
+        self.stain.recall(request.get("style"))
+        for field in ("strength", "margin_px"):
+            setattr(self.editing, field, request.get(field, getattr(self.editing, field)))
+
+    def values(self) -> dict[str, Any]:
+        """All settings as JSON values, for `apply_values`."""
+        return {name: asdict(group) for name, group in self._groups().items()}
+
+    def apply_values(self, values: dict[str, Any]) -> None:
+        """Set the settings to stored ones; what this version does not know is left out."""
+        for name, group in self._groups().items():
+            known = asdict(group)
+            for key, value in values.get(name, {}).items():
+                if key in known:
+                    setattr(group, key, tuple(value) if isinstance(value, list) else value)
+
+    def _groups(self) -> dict[str, Any]:
+        return {
+            "layout": self.layout,
+            "rendering": self.rendering,
+            "editing": self.editing,
+            "stain": self.stain,
+        }
 
     def cancel(self) -> None:
-        """End the job, if any, before its next step."""
-        if self._job is not None:
-            self._queue.cancel(self._job)
+        """End the job that runs before its next step; if none of ours does, the next in line."""
+        job = self._active or next(iter(self._jobs), None)
+        if job is not None:
+            self._queue.cancel(job)
+
+    def cancel_all(self) -> None:
+        """End the job that runs, and those that wait."""
+        for job in [*self.waiting, *([self._active] if self._active else [])]:
+            self._queue.cancel(job)
+
+    def cancel_job(self, job: Job) -> None:
+        """End one job."""
+        self._queue.cancel(job)
 
     def close(self) -> None:
-        """End the job and tell nobody anything any more."""
-        self.cancel()
+        """End the jobs and tell nobody anything any more."""
         signals = (self.job_started, self.progressed, self.finished, self.failed)
-        for signal in (*signals, self.cancelled, self.busy_changed):
+        for signal in (*signals, self.cancelled, self.jobs_changed, self.busy_changed):
             signal.disconnect()
+        self.cancel_all()
 
-    def _begin(self, work: Callable[[Job], Work], source: object) -> bool:
-        job = Job(work, source)
-        job.started.connect(self._on_started)
-        job.progressed.connect(self._on_progressed)
-        job.ended.connect(self._on_ended)
-        self._job = job
-        self.busy_changed.emit(True)
-        self._queue.add(job)
-        return True
+    def _layout_values(self) -> dict[str, Any]:
+        self.layout.seed = draw_seed()
+        return self.layout.values() | {"device": self.rendering.device}
+
+    def _render_values(self, overrides: dict[str, Any]) -> list[dict[str, Any]]:
+        """The fields of the requests of a batch."""
+        count = overrides.pop("count", self.rendering.count)
+        if self.rendering.new_seed and "seed" not in overrides:
+            self.rendering.seed = draw_seed()
+        values = self.rendering.values() | overrides
+        first = values["seed"]
+        return [
+            values | {"seed": seed, "style": self.stain.style(seed)}
+            for seed in range(first, first + count)
+        ]
+
+    def _begin(self, place: Place, *jobs: Job) -> None:
+        if place == "instead":
+            self.cancel_all()
+        for job in jobs:
+            job.started.connect(self._on_started)
+            job.progressed.connect(self._on_progressed)
+            job.ended.connect(self._on_ended)
+        was_busy = self.busy
+        self._jobs = self._in_line(list(jobs), place)
+        if not was_busy:
+            self.busy_changed.emit(True)
+        self.jobs_changed.emit()
+        self._queue.add(*jobs, in_front=place != "back")
+
+    def _in_line(self, jobs: list[Job], place: Place) -> list[Job]:
+        active = [] if self._active is None else [self._active]
+        return active + ([*self.waiting, *jobs] if place == "back" else [*jobs, *self.waiting])
 
     def _on_started(self, job: Job) -> None:
-        self.job_started.emit()
+        self._active = job
+        self.job_started.emit(job)
+        self.jobs_changed.emit()
 
     def _on_progressed(self, job: Job, progress: object) -> None:
         self.progressed.emit(progress, job.source)
 
     def _on_ended(self, job: Job) -> None:
-        self._job = None
+        self._jobs.remove(job)
+        if job is self._active:
+            self._active = None
         try:
             self._report(job)
         finally:  # whatever a listener does, nobody stays busy
-            self.busy_changed.emit(False)
+            self.jobs_changed.emit()
+            if not self._jobs:
+                self.busy_changed.emit(False)
 
     def _report(self, job: Job) -> None:
         if job.outcome is None:
-            self.cancelled.emit()
+            self.cancelled.emit(job.source)
         elif isinstance(job.outcome, JobError):
-            self.failed.emit(job.outcome)
+            self.failed.emit(job.outcome, job.source)
         else:
             self.finished.emit(job.outcome, job.source)
 
 
 def _sampling(values: dict[str, Any], job: Job) -> Work:
+    from napari_nudiff.synthesis.backoff import within_memory
     from napari_nudiff.synthesis.pipeline import sample_layout
 
-    yield from _fetching(values["checkpoint"], job)
-    return (yield from sample_layout(layout_request(values)))
+    yield from fetching(values["checkpoint"], job)
+    size = values["height_px"], values["width_px"]
+    return (yield from within_memory(sample_layout, layout_request(values), size))
+
+
+def _sampling_inside(
+    labels: NDArray[Any], mask: NDArray[np.bool_], values: dict[str, Any], job: Job
+) -> Work:
+    from napari_nudiff.synthesis.local import sample_layout_inside
+
+    yield from fetching(values["checkpoint"], job)
+    return (yield from sample_layout_inside(labels, mask, layout_request(values)))
+
+
+def _extending(
+    labels: NDArray[Any], sides: tuple[int, int, int, int], values: dict[str, Any], job: Job
+) -> Work:
+    from napari_nudiff.synthesis.local import Sides, extend_layout
+
+    yield from fetching(values["checkpoint"], job)
+    return (yield from extend_layout(labels, Sides(*sides), layout_request(values)))
 
 
 def _rendering(labels: NDArray[Any], values: dict[str, Any], job: Job) -> Work:
+    from napari_nudiff.synthesis.backoff import within_memory
+    from napari_nudiff.synthesis.large import is_large, render_large
     from napari_nudiff.synthesis.pipeline import render
 
-    yield from _fetching(values["checkpoint"], job)
-    return (yield from render(np.asarray(labels), render_request(values)))
+    yield from fetching(values["checkpoint"], job)
+    request = render_request(values)
+    if is_large(labels.shape):
+        return (yield from render_large(labels, request, _large_folder(request.seed)))
+    return (yield from within_memory(partial(render, np.asarray(labels)), request, labels.shape))
 
 
-def _fetching(name: str, job: Job) -> Generator[Progress, None, None]:
-    """Get a checkpoint that is not on this machine yet."""
-    from napari_nudiff.synthesis.progress import Progress
-
-    checkpoint = find_checkpoint(name)
-    if local_path(checkpoint) is None:
-        yield Progress("fetch", 0, 0)
-        fetch_checkpoint(checkpoint, _CancelBar(job))
+def _large_folder(seed: int) -> Path:
+    """Where a large image goes; nobody deletes it but the user."""
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    return cache_folder() / "large" / f"{stamp}-s{seed}.zarr"
 
 
-class _CancelBar:
-    """A download's progress bar that shows nothing and ends it when its job is cancelled."""
+def _rerendering(
+    base: Sample,
+    labels: NDArray[Any],
+    region: NDArray[np.bool_] | None,
+    values: dict[str, Any],
+    job: Job,
+) -> Work:
+    from napari_nudiff.synthesis.local import rerender
 
-    total = 0
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def update(self, n: int, /) -> None:
-        if self._job.cancel_requested:
-            raise CancelledError("Cancelled.")
-
-    def reset(self) -> None: ...
-
-    def close(self) -> None: ...
+    if base.image is None:
+        raise JobError("There is no image to change yet. Render the whole layout first.")
+    yield from fetching(values["checkpoint"], job)
+    return (
+        yield from rerender(
+            base.image,
+            base.labels,
+            np.asarray(labels),
+            edit_request(values),
+            region=region,
+            parent=base.provenance or None,
+        )
+    )

@@ -11,7 +11,7 @@ from psygnal import SignalGroupDescriptor
 from napari_nudiff.checkpoints import default_checkpoint
 
 if TYPE_CHECKING:
-    from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+    from napari_nudiff.synthesis.request import EditRequest, LayoutRequest, RenderRequest
 
 UM_PER_PX = 0.25  # of the layouts made here: what the embedded models were trained at
 MAX_SEED = 999_999  # of those drawn here: short enough to read out
@@ -31,6 +31,14 @@ DEVICES = {
     "cuda": "NVIDIA graphics card (CUDA)",
     "mps": "Apple graphics (MPS)",
 }
+
+
+SCOPES = {
+    "whole": "the whole layout",
+    "changes": "what changed",
+    "region": "a region",
+}
+"""What a render is of."""
 
 
 def draw_seed() -> int:
@@ -77,6 +85,8 @@ class RenderSettings:
     seed: int = 0
     # Draw a seed before each render.
     new_seed: bool = False
+    # Variations: this many images, with seeds one after another.
+    count: int = 1
     steps: int = 20
     # Classifier-free guidance; 1 = off.
     guidance: float = 1.2
@@ -95,11 +105,36 @@ class RenderSettings:
         }
 
 
+@dataclass
+class EditSettings:
+    """What a render is of: the whole layout, or a part of an image that is there."""
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    # A name of `SCOPES`.
+    scope: str = "whole"
+    # 1 = filled anew; less = refined from what is there.
+    strength: float = 1.0
+    # Pixels further from the changed nuclei than this stay as they are.
+    margin_px: int = 12
+
+    def values(self) -> dict[str, Any]:
+        """What an `EditRequest` has beyond a `RenderRequest`."""
+        return {"strength": self.strength, "margin_px": self.margin_px}
+
+
 def layout_request(values: dict[str, Any]) -> LayoutRequest:
     """Freeze values into a request; imports torch, so only jobs call it."""
     from napari_nudiff.synthesis.request import LayoutRequest
 
     return LayoutRequest(**values)
+
+
+def edit_request(values: dict[str, Any]) -> EditRequest:
+    """Freeze values into a request; imports torch, so only jobs call it."""
+    from napari_nudiff.synthesis.request import EditRequest
+
+    return EditRequest(**values)
 
 
 def render_request(values: dict[str, Any]) -> RenderRequest:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -17,36 +17,27 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_nudiff.dataset.sample import Sample
-from napari_nudiff.nuclei.descriptors import stain_style
+from napari_nudiff.nuclei.edit import as_edit
+from napari_nudiff.nuclei.stain import style_of
 from napari_nudiff.session.settings import UM_PER_PX
+from napari_nudiff.ui.frame import Frame
+
+if TYPE_CHECKING:
+    from napari_nudiff.dataset.pyramid import Pyramid
 
 PREVIEW_NAME = "[preview]"
-_SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+OUTLINES_NAME = "[outlines]"
 _PREVIEW_INTERVAL_S = 0.1
 _BRUSH_PX = 20
-_COUNTABLE_PX = 1024 * 1024  # counting the nuclei of a larger layout would hold up the brush
+_REMEMBERED_PX = 4096 * 4096  # a copy of a larger layout would take too much memory
 _STYLE_PX = 1024 * 1024  # are enough for means and deviations
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Where a layout lies in the world, and what it is called.
+class Region(Protocol):
+    """A part of a layer."""
 
-    Attributes
-    ----------
-    name : str
-    spatial : dict
-        Scale, translation, rotation, shear, affine, units and axis labels.
-    """
-
-    name: str
-    spatial: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, layer: Layer) -> Frame:
-        """The frame of a layer; a paired Labels layer goes by the name of its layout."""
-        name = re.sub(r"^labels (.+) s\d+( \[\d+\])?$", r"\1", layer.name)
-        return cls(name, {key: getattr(layer, key) for key in _SPATIAL})
+    def mask_in(self, layer: Layer) -> NDArray[np.bool_]:
+        """Its pixels, (H, W)."""
 
 
 class Canvas:
@@ -64,11 +55,12 @@ class Canvas:
         self._viewer = viewer
         self._preview: Image | None = None
         self._next_s = 0.0
-        events = viewer.layers.events
-        self._events = (events.inserted, events.removed, events.reordered, events.renamed)
+        self._outlines: Labels | None = None
+        self._events = layer_list_events(viewer)
         for event in self._events:
             event.connect(self._on_layers_changed)
         self._watched: list[Labels] = []
+        self._first_seen: WeakKeyDictionary[Labels, NDArray[Any]] = WeakKeyDictionary()
         self._watch()
 
     def close(self) -> None:
@@ -77,12 +69,19 @@ class Canvas:
             event.disconnect(self._on_layers_changed)
         self._watch(closing=True)
         self.clear_preview()
+        self.show_outlines(None)
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer, for those who need its camera or its mouse."""
+        return self._viewer
 
     # What there is
 
     def layouts(self) -> list[Labels]:
         """The layers that can be rendered: one plane of integer labels; the newest first."""
-        return [layer for layer in reversed(self._viewer.layers) if _is_layout(layer)]
+        layers = reversed(self._viewer.layers)
+        return [layer for layer in layers if _is_layout(layer) and layer is not self._outlines]
 
     def references(self) -> list[Image]:
         """The layers whose stain can be taken: RGB images; the newest first."""
@@ -101,22 +100,30 @@ class Canvas:
         """The labels as they are now: the user may go on painting."""
         return np.array(layer.data)
 
-    @staticmethod
-    def style_of(layer: Image) -> tuple[float, ...]:
-        """The stain style of an RGB layer."""
-        stride = math.ceil(math.sqrt(layer.data.size / 3 / _STYLE_PX))
-        pixels = np.asarray(layer.data[::stride, ::stride, :3])
-        if pixels.dtype != np.uint8:  # napari shows floats of 0 to 1
-            pixels = (np.clip(pixels.astype(np.float32), 0, 1) * 255).round().astype(np.uint8)
-        return tuple(float(value) for value in stain_style(pixels))
+    def original_of(self, layer: Labels) -> NDArray[Any] | None:
+        """The labels as they were when the layout was first seen here; None if it was too large.
+
+        What changed in a real image is what changed since then.
+        """
+        return self._first_seen.get(layer)
 
     @staticmethod
-    def nuclei_in(layer: Labels) -> int | None:
-        """How many nuclei a layout has; None where counting would take too long."""
-        labels = np.asarray(layer.data)
-        if labels.size > _COUNTABLE_PX:
-            return None
-        return len(np.unique(labels[labels != 0]))
+    def pixels_of(layer: Image) -> NDArray[np.uint8]:
+        """An RGB layer in 8 bits, as napari shows it."""
+        return _in_bytes(np.asarray(layer.data[..., :3]))
+
+    @staticmethod
+    def style_of(layer: Image, region: Region | None = None) -> tuple[float, ...]:
+        """The stain style of an RGB layer, or of a region of it.
+
+        Raises
+        ------
+        NudiffError
+            The region has no pixel of it.
+        """
+        stride = math.ceil(math.sqrt(layer.data.size / 3 / _STYLE_PX))
+        mask = None if region is None else region.mask_in(layer)[::stride, ::stride]
+        return style_of(_in_bytes(np.asarray(layer.data[::stride, ::stride, :3])), mask)
 
     # What is made
 
@@ -139,6 +146,21 @@ class Canvas:
         return self.add_layout(sample.labels, replace(frame, name=name), sample.provenance)
 
     @staticmethod
+    def change_layout(layer: Labels, before: NDArray[Any], after: NDArray[Any]) -> bool:
+        """Change a layout in one step of napari's undo.
+
+        Returns
+        -------
+        bool
+            Whether it was still as it was ``before``; else nothing was changed.
+        """
+        if not np.array_equal(layer.data, before):
+            return False
+        edit = as_edit(before, after)
+        layer.data_setitem(edit.indices, edit.after)
+        return True
+
+    @staticmethod
     def start_painting(layer: Labels) -> None:
         """Hand the user a brush of the size of a nucleus."""
         layer.brush_size = _BRUSH_PX
@@ -159,6 +181,30 @@ class Canvas:
             labels.contour = 1
         return image, labels
 
+    def add_pyramid(self, pyramid: Pyramid, frame: Frame) -> tuple[Image, Labels]:
+        """Add a large image and its labels; their pixels are read from the disk when seen."""
+        ending = f"{frame.name} s{pyramid.provenance['request']['seed']}"
+        with self._selection_kept():
+            image = self._viewer.add_image(
+                pyramid.image, rgb=True, multiscale=True, name=f"render {ending}", **frame.spatial
+            )
+            labels = self._viewer.add_labels(
+                pyramid.labels, multiscale=True, name=f"labels {ending}", **frame.spatial
+            )
+        for layer in (image, labels):
+            layer.metadata["nudiff"] = copy.deepcopy(pyramid.provenance)
+        labels.contour = 1
+        return image, labels
+
+    def show_result(self, image: NDArray[np.uint8], frame: Frame) -> None:
+        """Show a finished image above the layers, until it is applied or another is shown."""
+        self._next_s = 0.0
+        if self._preview is not None and (
+            self._preview not in self._viewer.layers or self._preview.data.shape != image.shape
+        ):
+            self.clear_preview()
+        self.show_preview(image, frame)
+
     def _finished_preview(self, sample: Sample, frame: Frame) -> Image:
         """The preview with the final image in it: quicker than another layer, without a flicker."""
         image, self._preview = self._preview, None
@@ -176,6 +222,7 @@ class Canvas:
                 self._preview = self._viewer.add_image(
                     image, rgb=True, name=PREVIEW_NAME, **frame.spatial
                 )
+                self._raise_outlines()
         elif self._preview not in self._viewer.layers:
             return  # the user deleted it
         elif now_s < self._next_s:
@@ -185,12 +232,29 @@ class Canvas:
         cost_s = time.monotonic() - now_s
         self._next_s = now_s + max(_PREVIEW_INTERVAL_S, 5 * cost_s)
 
+    def _raise_outlines(self) -> None:
+        if self._outlines is not None and self._outlines in self._viewer.layers:
+            layers = self._viewer.layers
+            layers.move(layers.index(self._outlines), len(layers))
+
     def clear_preview(self) -> None:
         """Remove the preview."""
         preview, self._preview = self._preview, None
         if preview is not None and preview in self._viewer.layers:
             with self._selection_kept():
                 self._viewer.layers.remove(preview)
+
+    def show_outlines(self, layer: Labels | None) -> None:
+        """Draw the outlines of a layout above everything, as it is painted; None = no longer."""
+        outlines, self._outlines = self._outlines, None
+        with self._selection_kept():
+            if outlines is not None and outlines in self._viewer.layers:
+                self._viewer.layers.remove(outlines)
+            if layer is not None:
+                self._outlines = Labels(layer.data, name=OUTLINES_NAME, **Frame.of(layer).spatial)
+                self._outlines.contour = 1
+                self._outlines.editable = False
+                self._viewer.add_layer(self._outlines)
 
     @contextmanager
     def _selection_kept(self) -> Iterator[None]:
@@ -218,15 +282,40 @@ class Canvas:
     def _watch(self, *, closing: bool = False) -> None:
         """Follow the layouts that there are, and no others."""
         for layer in self._watched:
-            for event in (layer.events.data, layer.events.labels_update, layer.events.paint):
+            for event in _edit_events(layer):
                 event.disconnect(self._on_edited)
         self._watched = [] if closing else self.layouts()
         for layer in self._watched:
-            for event in (layer.events.data, layer.events.labels_update, layer.events.paint):
+            if layer not in self._first_seen and layer.data.size <= _REMEMBERED_PX:
+                self._first_seen[layer] = self.copy_of(layer)
+        for layer in self._watched:
+            for event in _edit_events(layer):
                 event.connect(self._on_edited)
 
     def _on_edited(self, event: Any) -> None:
+        if self._outlines is not None and self._outlines.data is event.source.data:
+            self._outlines.refresh()
         self.layout_edited.emit(event.source)
+
+
+def layer_list_events(viewer: Any) -> tuple[Any, ...]:
+    """What happens to a viewer's list of layers; napari before 0.9 does not tell of new names."""
+    names = "inserted", "removed", "reordered", "renamed"
+    events = viewer.layers.events
+    return tuple(getattr(events, name) for name in names if hasattr(events, name))
+
+
+def _edit_events(layer: Labels) -> tuple[Any, ...]:
+    """What tells that a layout changed; only `set_data` tells of napari's undo."""
+    events = layer.events
+    return events.data, events.set_data, events.labels_update, events.paint
+
+
+def _in_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    if pixels.dtype == np.uint8:
+        return pixels
+    scaled = np.clip(pixels.astype(np.float32), 0, 1) * 255  # napari shows floats of 0 to 1
+    return scaled.round().astype(np.uint8)
 
 
 def _is_layout(layer: Layer) -> bool:

@@ -12,15 +12,32 @@ from qtpy.QtWidgets import QShortcut, QWidget
 
 
 class Key(NamedTuple):
-    """A key in the words of napari (where the canvas has the focus) and of Qt (in the dock)."""
+    """A key in the words of napari (where the canvas has the focus) and of Qt (in the dock).
+
+    Attributes
+    ----------
+    napari : int
+    qt : str
+    does : str
+        For lists of keys.
+    """
 
     napari: int
     qt: str
+    does: str
 
 
-# Ctrl is Cmd on macOS, in both.
-RENDER_KEY = Key(KeyMod.CtrlCmd | KeyCode.Enter, "Ctrl+Return")
-CANCEL_KEY = Key(KeyMod.Shift | KeyCode.KeyX, "Shift+X")
+# Ctrl is Cmd on macOS, in both. None of them is taken by napari 0.9 or by its layers.
+_CTRL, _SHIFT, _ENTER = KeyMod.CtrlCmd, KeyMod.Shift, KeyCode.Enter
+RENDER = Key(_CTRL | _ENTER, "Ctrl+Return", "Render")
+RENDER_NEXT = Key(_CTRL | _SHIFT | _ENTER, "Ctrl+Shift+Return", "Render before what waits")
+CANCEL = Key(_SHIFT | KeyCode.KeyX, "Shift+X", "Cancel what runs")
+CANCEL_ALL = Key(_CTRL | _SHIFT | KeyCode.KeyX, "Ctrl+Shift+X", "Cancel everything")
+LIVE = Key(_CTRL | KeyCode.KeyL, "Ctrl+L", "Live mode on, off")
+NEXT = Key(KeyCode.KeyN, "N", "Show the next result")
+PREVIOUS = Key(_SHIFT | KeyCode.KeyN, "Shift+N", "Show the result before")
+APPLY = Key(_CTRL | _SHIFT | KeyCode.KeyA, "Ctrl+Shift+A", "Add the shown result as layers")
+SEED = Key(KeyCode.KeyG, "G", "Draw another seed")
 
 
 class Keys:

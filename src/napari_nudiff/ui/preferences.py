@@ -18,14 +18,30 @@ class Preferences:
     settings : RenderSettings
     on_error : callable
         Given a message.
+
+    Attributes
+    ----------
+    history_mb : int
+        Memory for results.
+    autosave : bool
+        Whether applied and starred results are kept on disk.
+    apply_renders : bool
+        Whether a single render becomes layers at once.
+    live_max_px : int
+        Larger layouts are not rendered live.
     """
 
     def __init__(self, settings: RenderSettings, on_error: Callable[[str], object]) -> None:
         self._on_error = on_error
+        self.history_mb, self.autosave, self.apply_renders = 500, True, True
+        self.live_max_px = 512 * 512
         self._page = _page()
         if self._page is None:
             return
         settings.device = self._page.compute.device
+        self.live_max_px = self._page.compute.live_max_px
+        for name in ("history_mb", "autosave", "apply_renders"):
+            setattr(self, name, getattr(self._page.results, name))
         if self._page.checkpoints.base_url:
             self._on_base_url()
         self._page.checkpoints.events.base_url.connect(self._on_base_url)

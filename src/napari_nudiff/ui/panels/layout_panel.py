@@ -1,33 +1,44 @@
-"""Which layout to render, and how to get one."""
+"""Which layout to render, how to get one, and what should be looked at in it."""
 
 from __future__ import annotations
 
-import math
+from itertools import cycle
 from typing import Any
 
-from qtpy.QtCore import QTimer, Signal
+import numpy as np
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_nudiff.checkpoints import list_checkpoints
+from napari_nudiff.errors import NudiffError
+from napari_nudiff.nuclei.inspection import Finding, fix
 from napari_nudiff.session import Session
-from napari_nudiff.session.settings import UM_PER_PX
+from napari_nudiff.synthesis.memory import window_count
 from napari_nudiff.ui.bind import bind
 from napari_nudiff.ui.canvas import Canvas
+from napari_nudiff.ui.diameter import area_px, diameter_um
+from napari_nudiff.ui.layout_check import LayoutCheck
+from napari_nudiff.ui.tools.editor import apply_edit
 from napari_nudiff.ui.widgets.caption import Caption
 from napari_nudiff.ui.widgets.checkpoint_combo import CheckpointCombo
 from napari_nudiff.ui.widgets.fields import Fields, slider
+from napari_nudiff.ui.widgets.findings_list import FindingRow, FindingsList
 from napari_nudiff.ui.widgets.layer_combo import LayerCombo
 from napari_nudiff.ui.widgets.section import Section
 from napari_nudiff.ui.widgets.size_edit import SizeEdit
-from napari_nudiff.ui.widgets.title import Title
 
-_COUNT_DELAY_MS = 250  # after a stroke of the brush
 _NO_LAYOUT = "Press New and paint nuclei, or Sample to have them drawn."
 _EMPTY = "Empty so far. Paint nuclei with the brush, each with its own number: M picks the next."
+_FIXES = {
+    "speck": "Delete them: they are too small to be drawn.",
+    "disconnected": "Give each part its own number; crumbs disappear.",
+    "hole": "Fill the holes.",
+    "oversized": "Split them where they have necks.",
+}
 
 
 class LayoutPanel(QWidget):
-    """Choose a Labels layer, make an empty one, or sample one.
+    """Choose a Labels layer, make an empty one, or sample one; see what is wrong with it.
 
     Parameters
     ----------
@@ -37,19 +48,23 @@ class LayoutPanel(QWidget):
 
     new_requested = Signal()
     sample_requested = Signal()
+    nucleus_show_requested = Signal(object)  # its label
+    message_requested = Signal(str)
 
     def __init__(self, session: Session, canvas: Canvas) -> None:
         super().__init__()
         self._canvas = canvas
         self.layer = LayerCombo(placeholder="No layout yet")
         self.layer.setToolTip("The Labels layer whose nuclei are rendered: one number a nucleus.")
-        self.summary = Caption()
+        self.check = LayoutCheck()
+        self.summary, self.findings = Caption(), FindingsList()
+        self.check_now = QPushButton("Check")
         self.new, self.sample = QPushButton("New"), QPushButton("Sample")
         self.size = SizeEdit()
         self.density, self.diameter = slider(5, 60, 1, 0), slider(3, 15, 0.1, 1)
         self.checkpoint = CheckpointCombo(list_checkpoints("structure"))
         self.options = Section("Size and nuclei of new layouts", QWidget())
-        self._timer = QTimer(self, singleShot=True, interval=_COUNT_DELAY_MS)
+        self._turns: dict[str, Any] = {}  # which of a kind's nuclei to show next
         self._lay_out()
         self._connect()
         settings = session.layout
@@ -57,7 +72,7 @@ class LayoutPanel(QWidget):
             bind(settings, "height_px", self.size.height_px),
             bind(settings, "width_px", self.size.width_px),
             bind(settings, "density", self.density, lambda d: 100 * d, lambda p: round(p) / 100),
-            bind(settings, "mean_area_px", self.diameter, _diameter_um, _area_px),
+            bind(settings, "mean_area_px", self.diameter, diameter_um, area_px),
             bind(settings, "checkpoint", self.checkpoint),
         ]
         self._on_layers_changed()
@@ -66,18 +81,30 @@ class LayoutPanel(QWidget):
         """A busy session samples nothing."""
         self.sample.setEnabled(not busy)
 
+    def close(self) -> bool:
+        """Let go of the layers; the widget itself goes with its dock, and may be gone already."""
+        self.check.close()
+        self._canvas.layers_changed.disconnect(self._on_layers_changed, missing_ok=True)
+        return True
+
     def _lay_out(self) -> None:
         self.new.setToolTip("An empty Labels layer to paint nuclei into.")
         self.sample.setToolTip("Have nuclei drawn by the structure model, others each time.")
-        buttons = QHBoxLayout()
-        buttons.setSpacing(6)
+        self.check_now.setToolTip("Look for specks, holes and nuclei in several parts.")
+        self.check_now.setStyleSheet("font-size: 8pt; padding: 2px 8px;")
+        summary, buttons = QHBoxLayout(), QHBoxLayout()
+        summary.addWidget(self.summary, 1)
+        summary.addWidget(self.check_now)
+        for row in (summary, buttons):
+            row.setSpacing(6)
         buttons.addWidget(self.new, 1)
         buttons.addWidget(self.sample, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        for widget in (Title("Layout"), self.layer, self.summary):
-            layout.addWidget(widget)
+        layout.addWidget(self.layer)
+        layout.addLayout(summary)
+        layout.addWidget(self.findings)
         layout.addLayout(buttons)
         layout.addWidget(self.options)
         self._lay_out_options()
@@ -93,33 +120,66 @@ class LayoutPanel(QWidget):
     def _connect(self) -> None:
         self.new.clicked.connect(self.new_requested)
         self.sample.clicked.connect(self.sample_requested)
+        self.check_now.clicked.connect(self.check.run)
+        self.check.checked.connect(self._on_checked)
+        self.findings.show_requested.connect(self._on_show)
+        self.findings.fix_requested.connect(self._on_fix)
         self.layer.layer_changed.connect(self._on_layer_changed)
-        self._timer.timeout.connect(self._on_layer_changed)
         self._canvas.layers_changed.connect(self._on_layers_changed)
-        self._canvas.layout_edited.connect(self._on_layout_edited)
+        self.destroyed.connect(self.check.close)
 
     def _on_layers_changed(self) -> None:
         self.layer.set_layers(self._canvas.layouts())
         self._on_layer_changed()
 
-    def _on_layout_edited(self, layer: Any) -> None:
-        if layer is self.layer.layer():
-            self._timer.start()
-
     def _on_layer_changed(self, _: object = None) -> None:
         layer = self.layer.layer()
+        self.check.set_layer(layer)
         if layer is None:
-            self.summary.setText(f"{self._canvas.reason_against()} {_NO_LAYOUT}".strip())
-            return
+            self._on_checked()
+
+    def _on_checked(self) -> None:
+        layer, report = self.layer.layer(), self.check.report
+        self.summary.setText(self._summary(layer))
+        self.check_now.setVisible(layer is not None and not self.check.is_current)
+        self.findings.set_rows([] if report is None else [_row(f) for f in report.issues])
+        self._turns = {}
+
+    def _summary(self, layer: Any) -> str:
+        if layer is None:
+            return f"{self._canvas.reason_against()} {_NO_LAYOUT}".strip()
         height, width = layer.data.shape
-        count = self._canvas.nuclei_in(layer)
-        counted = "" if count is None else f"{count} nucle{'us' if count == 1 else 'i'} · "
-        self.summary.setText(_EMPTY if count == 0 else f"{counted}{height} × {width} px")
+        windows, report = window_count(height, width), self.check.report
+        size = f"{height} × {width} px" + (f" · {windows} windows" if windows > 1 else "")
+        if report is None:
+            return size
+        if not report.count:
+            return _EMPTY
+        return f"{report.count} nucle{'us' if report.count == 1 else 'i'} · {size}"
+
+    def _finding(self, kind: str) -> Finding | None:
+        """What is found now: the brush may have been there since."""
+        if not self.check.is_current:
+            self.check.run()
+        issues = [] if self.check.report is None else self.check.report.issues
+        return next((finding for finding in issues if finding.kind == kind), None)
+
+    def _on_show(self, kind: str) -> None:
+        finding = self._finding(kind)
+        if finding is not None:
+            turn = self._turns.setdefault(kind, cycle(finding.ids))
+            self.nucleus_show_requested.emit(next(turn))
+
+    def _on_fix(self, kind: str) -> None:
+        finding, layer = self._finding(kind), self.layer.layer()
+        if finding is None or layer is None:
+            return
+        try:
+            apply_edit(layer, fix(np.asarray(layer.data), finding))
+        except NudiffError as error:
+            self.message_requested.emit(str(error))
 
 
-def _diameter_um(area_px: float) -> float:
-    return 2 * math.sqrt(area_px / math.pi) * UM_PER_PX
-
-
-def _area_px(diameter_um: float) -> float:
-    return round(math.pi * (round(diameter_um, 1) / UM_PER_PX / 2) ** 2, 1)
+def _row(finding: Finding) -> FindingRow:
+    text = finding.message[:1].upper() + finding.message[1:]
+    return FindingRow(finding.kind, text, _FIXES.get(finding.kind, ""), bool(finding.ids))

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 from superqt import QLabeledDoubleSlider
 
-LABEL_WIDTH_PX = 74
+LABEL_WIDTH_PX = 82
 
 
 class Fields(QGridLayout):
@@ -33,6 +33,14 @@ class Fields(QGridLayout):
             control.setToolTip(tooltip)
         self.addWidget(label, row, 0, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.addWidget(control, row, 1)
+
+    def show(self, control: QWidget, shown: bool) -> None:
+        """Show or hide the row of a control."""
+        row, *_ = self.getItemPosition(self.indexOf(control))
+        for column in range(self.columnCount()):
+            item = self.itemAtPosition(row, column)
+            if item is not None:
+                item.widget().setVisible(shown)
 
     def add_below(self, widget: QWidget) -> None:
         """Add a widget in the column of the controls."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 from qtpy.QtWidgets import QWidget as Widget
@@ -22,10 +24,13 @@ class MessageArea(QFrame):
         self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.copy_button = self._button(_COPY, "Copy what happened, for a bug report.")
+        self.action_button = self._button("", "")
         self.dismiss_button = self._button("Dismiss", "Hide this message.")
         self._report = ""
+        self._action: Callable[[], object] | None = None
         self._lay_out()
         self.copy_button.clicked.connect(self._on_copy)
+        self.action_button.clicked.connect(self._on_action)
         self.dismiss_button.clicked.connect(self.clear)
         self.hide()
 
@@ -37,9 +42,16 @@ class MessageArea(QFrame):
         """Show what to do next."""
         self._show(message, "", HINT, HINT_TINT)
 
+    def show_offer(self, message: str, action: str, deed: Callable[[], object]) -> None:
+        """Show what can be done, with a button that does it."""
+        self._show(message, "", HINT, HINT_TINT)
+        self.action_button.setText(action)
+        self.action_button.show()
+        self._action = deed
+
     def clear(self) -> None:
         """Hide the message."""
-        self._report = ""
+        self._report, self._action = "", None
         self.label.clear()
         self.hide()
 
@@ -52,6 +64,7 @@ class MessageArea(QFrame):
         self._report = report
         self.copy_button.setText(_COPY)
         self.copy_button.setVisible(bool(report))
+        self.action_button.hide()
         self.setStyleSheet(
             f"#nudiff_message {{ background-color: {tint}; border-left: 3px solid {colour}; "
             "border-radius: 2px; } QLabel { background: transparent; }"
@@ -62,10 +75,17 @@ class MessageArea(QFrame):
         QApplication.clipboard().setText(self._report)
         self.copy_button.setText("Copied")
 
+    def _on_action(self) -> None:
+        deed = self._action
+        self.clear()
+        if deed is not None:
+            deed()
+
     def _lay_out(self) -> None:
         buttons = QHBoxLayout()
         buttons.addStretch(1)
         buttons.addWidget(self.copy_button)
+        buttons.addWidget(self.action_button)
         buttons.addWidget(self.dismiss_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 6, 6)

@@ -1,0 +1,313 @@
+"""Files that napari opens through us: pairs, sessions, large renders, and nuclei of other tools."""
+
+from __future__ import annotations
+
+import copy
+import json
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from packaging.version import Version
+
+from napari_nudiff import sample_data
+from napari_nudiff.dataset.pair_file import EXTENSION, Pair, read_pair
+from napari_nudiff.errors import DatasetError
+from napari_nudiff.sample_data import LayerData
+
+if TYPE_CHECKING:
+    from napari_nudiff.dataset.polygons import Polygon
+
+ReadFunction = Callable[[str | Sequence[str]], list[Any]]
+Read = Callable[[Path], list[LayerData]]
+
+_SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+_MAX_PX = 16384 * 16384
+
+
+def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
+    """What reads a file or folder; None where it is not ours, by a look at its contents.
+
+    Parameters
+    ----------
+    path : str or sequence of str
+        Of several files each becomes layers of its own: they are not stacked.
+
+    Returns
+    -------
+    callable or None
+        Given the path it returns layers. It raises DatasetError where a file is damaged.
+    """
+    readers = [_reader_of(one) for one in _paths(path)]
+    if not readers or None in readers:
+        return None
+    return _read_all
+
+
+def rendered_pair() -> list[LayerData]:
+    """The rendered pair that ships with the package, as its file opens."""
+    with as_file(files(sample_data) / sample_data.RENDERED_PAIR) as path:
+        return _read_pair(path)
+
+
+def _read_all(path: str | Sequence[str]) -> list[Any]:
+    made: list[Any] = []
+    for one in _paths(path):
+        read = _reader_of(one)
+        made += _outlined(read(one)) if read else []
+    return made
+
+
+def _outlined(layers: list[LayerData]) -> list[Any]:
+    """The same, with labels that lie on an image as outlines.
+
+    The data of a layer cannot say so, and napari before 0.9 takes no whole layers from readers.
+    """
+    on_image = any(kind == "image" for _, _, kind in layers)
+    if not on_image or Version(version("napari")) < Version("0.9"):
+        return layers
+    return [_outline_layer(*layer[:2]) if layer[2] == "labels" else layer for layer in layers]
+
+
+def _outline_layer(data: Any, attributes: dict[str, Any]) -> Any:
+    from napari.layers import Labels
+
+    layer = Labels(data, **attributes)
+    layer.contour = 1
+    return layer
+
+
+def _paths(path: str | Sequence[str]) -> list[Path]:
+    return [Path(path)] if isinstance(path, str) else [Path(one) for one in path]
+
+
+def _reader_of(path: Path) -> Read | None:
+    """The reader of a file, after a cheap look: several plugins claim these endings."""
+    is_ours, read = _READERS.get((path.suffix.lower(), path.is_dir()), (None, None))
+    return read if is_ours is not None and is_ours(path) else None
+
+
+# Pairs
+
+
+def pair_layers(pair: Pair) -> list[LayerData]:
+    """A pair as an Image with Labels on it; without an image as a layout."""
+    sample = pair.sample
+    place = {key: pair.spatial[key] for key in _SPATIAL if key in pair.spatial}
+    if sample.image is None:
+        return [(sample.labels, _attributes(pair, pair.name) | place, "labels")]
+    image_name, labels_name = _names(pair)
+    return [
+        (sample.image, _attributes(pair, image_name) | place | {"rgb": True}, "image"),
+        (sample.labels, _attributes(pair, labels_name) | place, "labels"),
+    ]
+
+
+def _attributes(pair: Pair, name: str) -> dict[str, Any]:
+    provenance = pair.sample.provenance
+    return {"name": name, "metadata": {"nudiff": copy.deepcopy(provenance)} if provenance else {}}
+
+
+def _names(pair: Pair) -> tuple[str, str]:
+    """Names as a render gets them in the viewer; a real image goes by its own."""
+    seed = pair.sample.provenance.get("request", {}).get("seed")
+    if seed is None:
+        return pair.name, f"{pair.name} labels"
+    return f"render {pair.name} s{seed}", f"labels {pair.name} s{seed}"
+
+
+def _read_pair(path: Path) -> list[LayerData]:
+    return pair_layers(_named(read_pair(path), path.stem))
+
+
+def _named(pair: Pair, name: str) -> Pair:
+    return pair if pair.name else Pair(pair.sample, name, pair.spatial, pair.notes)
+
+
+def _read_session(folder: Path) -> list[LayerData]:
+    """The results that were starred or applied, all if there are none, else the layouts."""
+    results = _results(folder) or sorted((folder / "layouts").glob(f"*{EXTENSION}"))
+    made: list[LayerData] = []
+    damaged: list[str] = []
+    for path in results:
+        try:
+            made += _read_pair(path)
+        except DatasetError as error:
+            damaged.append(str(error))
+    if not made:
+        raise DatasetError(" ".join(damaged) or f"The session {folder} holds no results.")
+    if damaged:
+        warnings.warn(f"Not all of {folder} was opened. {' '.join(damaged)}", stacklevel=2)
+    return made
+
+
+def _results(folder: Path) -> list[Path]:
+    about = _json_object(folder / "session.json")
+    listed, starred, applied = (_names_in(about, key) for key in ("order", "starred", "applied"))
+    order = {name: place for place, name in enumerate(listed)}
+    kept = {*starred, *applied}
+    files = sorted(
+        (folder / "results").glob(f"*{EXTENSION}"),
+        key=lambda path: (order.get(path.stem, len(order)), path.name),
+    )
+    return [path for path in files if path.stem in kept] or files
+
+
+def _names_in(about: dict[str, Any], key: str) -> list[str]:
+    told = about.get(key)
+    return [name for name in told if isinstance(name, str)] if isinstance(told, list) else []
+
+
+def _is_session(folder: Path) -> bool:
+    return (folder / "session.json").is_file()
+
+
+# What the command line writes
+
+
+def _is_request(path: Path) -> bool:
+    """Whether a JSON file lies beside the labels that it describes, and is one of ours."""
+    from napari_nudiff.dataset.readers.json_file import mentions
+
+    return _labels_beside(path) is not None and mentions(path, '"layout_sha256"')
+
+
+def _labels_beside(path: Path) -> Path | None:
+    candidates = (path.with_name(f"{path.stem}_labels.tif"), path.with_suffix(".tif"))
+    return next((labels for labels in candidates if labels.is_file()), None)
+
+
+def _read_request(path: Path) -> list[LayerData]:
+    from napari_nudiff.dataset.images import read_layout, read_rgb
+    from napari_nudiff.dataset.sample import Sample
+
+    provenance = _json_object(path)
+    labels_path = _labels_beside(path)
+    if "request" not in provenance or labels_path is None:
+        raise DatasetError(f"{path} holds no request (there is no 'request' in it).")
+    labels = read_layout(labels_path).astype(np.int32)
+    image_path = path.with_suffix(".png")
+    image = read_rgb(image_path) if image_path.is_file() else None
+    sample = Sample(labels, image, provenance)
+    return pair_layers(Pair(sample, path.stem, _in_um(provenance.get("um_per_px"))))
+
+
+def _is_large(folder: Path) -> bool:
+    """Whether a zarr group has our provenance."""
+    try:
+        return "nudiff" in _json_object(folder / "zarr.json").get("attributes", {})
+    except DatasetError:
+        return False
+
+
+def _read_large(folder: Path) -> list[LayerData]:
+    """A large render as two multiscale layers, read from the disk as they are looked at."""
+    from napari_nudiff.dataset.pyramid import open_pyramid
+
+    pyramid = open_pyramid(folder)
+    metadata = {"nudiff": pyramid.provenance}
+    shared = {"multiscale": True, **_in_um(pyramid.provenance.get("um_per_px"))}
+    name = folder.stem
+    image = {"name": name, "metadata": metadata, "rgb": True, "contrast_limits": (0, 255)}
+    labels = {"name": f"{name} labels", "metadata": copy.deepcopy(metadata)}
+    return [
+        (pyramid.image, image | shared, "image"),  # type: ignore[list-item]  # levels
+        (pyramid.labels, labels | shared, "labels"),  # type: ignore[list-item]
+    ]
+
+
+def _in_um(um_per_px: object) -> dict[str, Any]:
+    """Where an image of that resolution lies; nowhere in particular if it is unknown."""
+    if not isinstance(um_per_px, float | int) or not um_per_px > 0:
+        return {}
+    scale = [float(um_per_px)] * 2
+    return {"scale": scale, "units": ["um", "um"], "axis_labels": ["y", "x"]}
+
+
+# Nuclei of other tools
+
+
+def _is_geojson(path: Path) -> bool:
+    from napari_nudiff.dataset.readers.json_file import mentions
+
+    return mentions(path, '"Polygon"', '"MultiPolygon"')
+
+
+def _read_geojson(path: Path) -> list[LayerData]:
+    """Outlines of QuPath, drawn on a canvas that reaches as far as they do."""
+    from napari_nudiff.dataset.polygons import draw_nuclei
+    from napari_nudiff.dataset.readers.qupath import read_outlines
+
+    nuclei, notes = read_outlines(path)
+    if not nuclei:
+        raise DatasetError(f"{path} has no outlines of nuclei. {' '.join(notes)}".rstrip())
+    labels, _ = draw_nuclei(nuclei, _extent(path, nuclei))
+    return [_layout_of(path, labels)]
+
+
+def _extent(path: Path, nuclei: Iterable[Sequence[Polygon]]) -> tuple[int, int]:
+    """Height and width in pixels that hold all outlines."""
+    corners = [polygon.outline.max(axis=0) for polygons in nuclei for polygon in polygons]
+    width, height = (max(1, int(np.ceil(side))) for side in np.max(corners, axis=0))
+    if width * height > _MAX_PX:
+        raise DatasetError(
+            f"The outlines in {path} reach to x = {width}, y = {height} px: too far for one layer. "
+            "Export the objects of a smaller region, with its corner as the origin."
+        )
+    return height, width
+
+
+def _is_hovernet(path: Path) -> bool:
+    from scipy.io import whosmat
+
+    try:
+        return any(name == "inst_map" for name, *_ in whosmat(path))
+    except Exception:  # the reader raises many types for files of another kind
+        return False
+
+
+def _read_hovernet(path: Path) -> list[LayerData]:
+    from napari_nudiff.dataset.readers.hovernet import read_instances
+    from napari_nudiff.nuclei.structure import validate_layout
+
+    numbers = read_instances(path)
+    labels = np.asarray(numbers, np.int32)  # MATLAB writes whole numbers as floats
+    if not np.array_equal(labels, numbers):
+        raise DatasetError(f"{path} has an inst_map of other than whole numbers.")
+    return [_layout_of(path, validate_layout(labels))]
+
+
+def _layout_of(path: Path, labels: Any) -> LayerData:
+    return labels, {"name": path.name.partition(".")[0]}, "labels"
+
+
+# Of all kinds
+
+
+def _always(path: Path) -> bool:
+    return True
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"Cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise DatasetError(f"{path} is damaged: an object was expected in it.")
+    return content
+
+
+_READERS: dict[tuple[str, bool], tuple[Callable[[Path], bool], Read]] = {
+    (EXTENSION, False): (_always, _read_pair),
+    (EXTENSION, True): (_is_session, _read_session),
+    (".json", False): (_is_request, _read_request),
+    (".zarr", True): (_is_large, _read_large),
+    (".geojson", False): (_is_geojson, _read_geojson),
+    (".mat", False): (_is_hovernet, _read_hovernet),
+}
+"""By ending and whether it is a folder: whether it is ours, and what reads it."""
