@@ -40,6 +40,9 @@ class Checkpoint:
         The user added it, or named it by its path.
     parametrisation : str or None
         "v" (compact) or "eps" (the authors'), where it is known.
+    stain_low, stain_high : tuple of float
+        Of an image model: the range of stain styles that it has learned, six numbers each (3rd and
+        97th percentile of training crops); empty where it is not known.
     """
 
     name: str
@@ -54,6 +57,12 @@ class Checkpoint:
     embedded: bool = False
     own: bool = False
     parametrisation: str | None = None
+    stain_low: tuple[float, ...] = ()
+    stain_high: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("stain_low", "stain_high"):  # files have lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
 def list_checkpoints(role: str | None = None) -> list[Checkpoint]:

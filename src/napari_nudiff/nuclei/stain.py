@@ -16,15 +16,16 @@ from napari_nudiff.nuclei.descriptors import stain_style
 Style = tuple[float, ...]
 
 PRESETS: dict[str, Style] = {
-    # Medoids of clusters (k-means), the palest first; those whose renders look alike left out.
-    "very pale": (0.71, 0.72, 0.76, 0.11, 0.14, 0.12),
-    "pale": (0.68, 0.55, 0.67, 0.15, 0.17, 0.13),
-    "rosy": (0.66, 0.45, 0.61, 0.15, 0.20, 0.15),
-    "even": (0.49, 0.35, 0.55, 0.19, 0.19, 0.13),
-    "clear": (0.43, 0.21, 0.52, 0.28, 0.38, 0.22),
-    "strong eosin": (0.65, 0.30, 0.52, 0.27, 0.37, 0.27),
-    "strong": (0.41, -0.02, 0.26, 0.41, 0.43, 0.35),
-    "dark": (0.28, -0.30, 0.03, 0.34, 0.28, 0.25),
+    # Each is one crop, the palest first: a medoid of clusters (k-means of 16), or an extreme of
+    # redness; those whose renders look alike left out.
+    "pale": (0.68, 0.55, 0.67, 0.15, 0.17, 0.13),  # TNBC 03-5
+    "bright pink": (0.81, 0.34, 0.69, 0.22, 0.33, 0.22),  # MoNuSeg, prostate
+    "even": (0.49, 0.35, 0.55, 0.19, 0.19, 0.13),  # TNBC 05-1
+    "salmon": (0.68, 0.21, 0.46, 0.19, 0.21, 0.17),  # MoNuSeg, breast
+    "clear": (0.43, 0.21, 0.52, 0.28, 0.38, 0.22),  # TNBC 04-4
+    "strong": (0.41, -0.02, 0.26, 0.41, 0.43, 0.35),  # MoNuSeg, kidney
+    "violet": (0.08, -0.12, 0.24, 0.30, 0.29, 0.22),  # MoNuSeg, breast
+    "red": (0.28, -0.30, 0.03, 0.34, 0.28, 0.25),  # MoNuSeg, breast
 }
 """Styles by how they look."""
 
@@ -55,12 +56,21 @@ def adjust_style(style: Style, **offsets: float) -> Style:
     Returns
     -------
     tuple of float
-        Within the range of real stains and a little beyond.
+        Within the range of real stains and a little beyond, or as far out as it was.
     """
-    moved = np.asarray(style, dtype=float)
-    for name, deviations in offsets.items():
-        moved = moved + deviations * np.asarray(AXES[name])
-    return tuple(float(value) for value in np.clip(moved, _LOWEST, _HIGHEST))
+    before = np.asarray(style, dtype=float)
+    moved = before + sum(offset * np.asarray(AXES[name]) for name, offset in offsets.items())
+    # Where the style itself is beyond, a small step must stay small.
+    low, high = np.minimum(before, _LOWEST), np.maximum(before, _HIGHEST)
+    return tuple(float(value) for value in np.clip(moved, low, high))
+
+
+def offsets_of(style: Style) -> dict[str, float]:
+    """How far a style is from the mean of real ones: what `adjust_style` would need."""
+    away = np.asarray(style, dtype=float) - MEAN
+    axes = np.stack(list(AXES.values()), axis=1)
+    offsets = np.linalg.lstsq(axes, away, rcond=None)[0]
+    return dict(zip(AXES, offsets.tolist(), strict=True))
 
 
 def vary_style(style: Style | None, spread: float, seed: int) -> Style:

@@ -183,7 +183,8 @@ class Session:
         source, place, **overrides
             As of `render`.
         """
-        edit = self.editing.values()
+        # An edit has the stain of the image around it, whatever new images shall have.
+        edit = self.editing.values() | {"style": None}
         works = [
             lambda job, values=values: _rerendering(base, labels, region, values | edit, job)
             for values in self._render_values(overrides)

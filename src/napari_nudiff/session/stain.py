@@ -38,13 +38,26 @@ class StainSettings:
     def base(self) -> Style | None:
         """The chosen style, adjusted; None = as it comes."""
         chosen = PRESETS.get(self.preset, self.reference)
-        offsets = {name: getattr(self, name) for name in AXES}
-        if not any(offsets.values()):
+        if not self.adjusted:
             return chosen
+        offsets = {name: getattr(self, name) for name in AXES}
         return adjust_style(MEAN if chosen is None else chosen, **offsets)
+
+    @property
+    def adjusted(self) -> bool:
+        """Whether a slider is away from its middle."""
+        return any(getattr(self, name) for name in AXES)
+
+    def choose(self, preset: str) -> None:
+        """Take a preset instead of a reference; "" = neither, as it comes."""
+        self.preset, self.reference = preset, None
+
+    def reset(self) -> None:
+        """Leave the chosen stain as it is."""
+        self.lightness = self.contrast = self.redness = 0.0
 
     def recall(self, style: Style | None) -> None:
         """Set the style to a stored one, as it is."""
         self.preset, self.vary = "", False
-        self.lightness = self.contrast = self.redness = 0.0
+        self.reset()
         self.reference = None if style is None else tuple(style)

@@ -26,6 +26,7 @@ from napari_nudiff.synthesis.layout import WindowedLayout
 from napari_nudiff.synthesis.pipeline import Canvas, render_conditioning, to_uint8
 from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.request import RenderRequest
+from napari_nudiff.synthesis.stain import StainMap
 from napari_nudiff.synthesis.store import SamplerState
 from napari_nudiff.synthesis.tiling import Blend, Window, windows_over
 
@@ -48,6 +49,8 @@ class BandedRun:
         Of the canvas's full size.
     style : Tensor or None
         Stain style, as the network takes it.
+    stain : StainMap
+        From what the network makes to what was asked for.
 
     Attributes
     ----------
@@ -56,9 +59,15 @@ class BandedRun:
     """
 
     def __init__(
-        self, canvas: Canvas, layout: WindowedLayout, state: SamplerState, style: Tensor | None
+        self,
+        canvas: Canvas,
+        layout: WindowedLayout,
+        state: SamplerState,
+        style: Tensor | None,
+        stain: StainMap,
     ) -> None:
-        self.canvas, self.layout, self.state, self.style = canvas, layout, state, style
+        self.canvas, self.layout, self.state = canvas, layout, state
+        self.style, self.stain = style, stain
         request = canvas.request
         assert isinstance(request, RenderRequest)
         self.request = request
@@ -66,10 +75,10 @@ class BandedRun:
         self.sigmas = canvas.denoiser.sigmas(request.steps)
         self.update = RULES[request.sampler](self.sigmas)
         height, width = canvas.full
-        self.windows = windows_over(height, width, canvas.multiple)
+        self.windows = windows_over(height, width, canvas.multiple, request.window_px)
         self.rows = _rows_of_windows(self.windows, height)
         self.total = request.steps * len(self.windows)
-        self.preview = _Preview(canvas.size)
+        self.preview = _Preview(canvas.size, stain)
 
     def start(self) -> Work:
         """Fill the canvas with noise."""
@@ -92,10 +101,13 @@ class BandedRun:
         """Rows of the image as it is after the last step, (h, W, 3)."""
         _, width = self.canvas.size
         parts = [
-            to_uint8(self.state.x0.read(slab.start, slab.stop - slab.start)[0, ..., :width])
+            to_uint8(self.stain.carry_back(self._x0_of(slab)[0, ..., :width]))
             for slab in _slabs(rows.start, rows.stop)
         ]
         return np.concatenate(parts)
+
+    def _x0_of(self, slab: slice) -> Tensor:
+        return self.state.x0.read(slab.start, slab.stop - slab.start)
 
     def _step(self, i: int) -> Iterator[NDArray[np.uint8] | None]:
         """One step; yields for each window."""
@@ -179,10 +191,12 @@ class _Preview:
     ----------
     size : (int, int)
         Height and width of the canvas.
+    stain : StainMap
     """
 
-    def __init__(self, size: tuple[int, ...]) -> None:
+    def __init__(self, size: tuple[int, ...], stain: StainMap) -> None:
         self.height, self.width = size
+        self.stain = stain
         self.stride = -(-max(size) // PREVIEW_PX)
         small = [-(-side // self.stride) for side in size]
         self.image = np.zeros((*small, 3), dtype=np.uint8)
@@ -192,7 +206,7 @@ class _Preview:
         first = -top % self.stride
         seen = x0[0, :, first : max(self.height - top, 0) : self.stride, : self.width : self.stride]
         at = (top + first) // self.stride
-        self.image[at : at + seen.shape[1]] = to_uint8(seen)
+        self.image[at : at + seen.shape[1]] = to_uint8(self.stain.carry_back(seen))
 
 
 def _slabs(top: int, bottom: int) -> Iterator[slice]:

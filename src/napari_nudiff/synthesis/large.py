@@ -32,6 +32,7 @@ from napari_nudiff.synthesis.pipeline import (
 )
 from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.request import RenderRequest
+from napari_nudiff.synthesis.stain import StainMap
 from napari_nudiff.synthesis.store import SamplerState, staged_folder
 
 LARGE_PX = 2048 * 2048
@@ -84,14 +85,16 @@ def render_large(labels: LayoutArray, request: RenderRequest, out: Path) -> Larg
     _require_usable(labels, request)
     yield Progress("load", 0, 0)
     checkpoint, model, request = prepared(request, "image")
-    canvas, style = Canvas(model, request, labels.shape), style_condition(request, model)
+    canvas = Canvas(model, request, labels.shape)
+    stain = StainMap.into_range(request.style, checkpoint)
+    style = style_condition(stain.style, request, model)
     with staged_folder(out, _needed_bytes(canvas)) as folder:
         writer = PyramidWriter(folder / out.name, canvas.size, checkpoint.um_per_px)
         scan = LayoutScan(canvas.size)
         yield from _copied(labels, scan, writer)
         layout = WindowedLayout(writer.labels, scan.boxes())
         with SamplerState(folder, canvas.full, canvas.channels) as state:
-            run = BandedRun(canvas, layout, state, style)
+            run = BandedRun(canvas, layout, state, style, stain)
             yield from run.start()
             yield from run.steps()
             yield from _finishing(run, _written(run, writer))

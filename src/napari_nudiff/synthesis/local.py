@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_nudiff.checkpoints import Checkpoint
 from napari_nudiff.dataset.sample import Sample, layout_sha256, pack_layout
 from napari_nudiff.diffusion.denoiser import Conditioning, Guided, to_signed
 from napari_nudiff.diffusion.weights import Model
@@ -51,6 +52,7 @@ from napari_nudiff.synthesis.region import (
     region_around,
 )
 from napari_nudiff.synthesis.request import EditRequest, LayoutRequest
+from napari_nudiff.synthesis.stain import UNCHANGED, StainMap
 
 Image = NDArray[np.uint8]  # (H, W, 3)
 Labels = NDArray[np.int32]  # (H, W)
@@ -128,7 +130,7 @@ def rerender(
     }
     if not (parent or {}).get("synthetic"):
         provenance["digital_source_type"] = "compositeWithTrainedAlgorithmicMedia"
-    edited = yield from _rerendered(image, after, around, model, request)
+    edited = yield from _rerendered(image, after, around, checkpoint, model, request)
     return Sample(after, edited, provenance)
 
 
@@ -184,7 +186,12 @@ def image_sha256(image: Image) -> str:
 
 
 def _rerendered(
-    image: Image, labels: Labels, region: Region, model: Model, request: EditRequest
+    image: Image,
+    labels: Labels,
+    region: Region,
+    checkpoint: Checkpoint,
+    model: Model,
+    request: EditRequest,
 ) -> Generator[Progress, None, Image]:
     """The image with its patches rendered one after another; each sees those before it."""
     edited = image.copy()
@@ -192,32 +199,44 @@ def _rerendered(
     steps = step_count(request.steps, request.strength)
     for number, patch in enumerate(patches):
         known = edited[patch.at].copy()
-        local = _in_style_of(image[patch.at], request, model)
-        for step, x0 in _painted_image(known, labels, patch, model, local):
-            edited[patch.at] = np.where(patch.weight[..., None] > 0, to_uint8(x0), known)
+        stain = _stain_of(image[patch.at], request, checkpoint, model)
+        for step, x0 in _painted_image(known, labels, patch, model, request, stain):
+            painted = to_uint8(stain.carry_back(x0))
+            edited[patch.at] = np.where(patch.weight[..., None] > 0, painted, known)
             done = number * steps + step + 1
             yield Progress("render", done, len(patches) * steps, edited.copy())
     return edited
 
 
 def _painted_image(
-    known: Image, labels: Labels, patch: Patch, model: Model, request: EditRequest
+    known: Image,
+    labels: Labels,
+    patch: Patch,
+    model: Model,
+    request: EditRequest,
+    stain: StainMap,
 ) -> Estimates:
     canvas = Canvas(model, request, patch.weight.shape)
     structure = canvas.padded(_structure(labels, patch))
-    style = style_condition(request, model)
+    style = style_condition(stain.style, request, model)
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
     condition = render_conditioning(canvas.denoiser, structure, request, style)
-    picture = Picture(_to_signed_image(known), _weight(patch), request.strength)
+    shown = stain.carry(_to_signed_image(known))
+    picture = Picture(shown, _weight(patch), request.strength)
     return picture.painted(canvas, guided, condition, patch.window)
 
 
-def _in_style_of(image: Image, request: EditRequest, model: Model) -> EditRequest:
-    """The request, told what the image looks like unless it says itself how it shall look."""
+def _stain_of(image: Image, request: EditRequest, checkpoint: Checkpoint, model: Model) -> StainMap:
+    """The stain of an image, as far as the model knows it, and the way there and back.
+
+    A request that says itself how the image shall look is taken at its word.
+    """
+    if request.style is not None:
+        return replace(UNCHANGED, style=request.style)
     style = tuple(float(value) for value in stain_style(image))
-    if request.style is not None or model.header.network.global_channels != len(style):
-        return request
-    return replace(request, style=style)
+    if model.header.network.global_channels != len(style):
+        return UNCHANGED
+    return StainMap.into_range(style, checkpoint)
 
 
 def _structure(labels: Labels, patch: Patch) -> Tensor:

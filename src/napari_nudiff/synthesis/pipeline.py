@@ -29,6 +29,7 @@ from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
 from napari_nudiff.nuclei.descriptors import density_globals
 from napari_nudiff.nuclei.instances import decode_instances, decode_official
 from napari_nudiff.nuclei.layout import relabel_contiguous, remove_specks, smooth_outlines
+from napari_nudiff.nuclei.stain import Style
 from napari_nudiff.nuclei.structure import encode_structure, validate_layout
 from napari_nudiff.synthesis.canvas import CanvasNoise
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
@@ -39,6 +40,7 @@ from napari_nudiff.synthesis.request import (
     RenderRequest,
     SynthesisRequest,
 )
+from napari_nudiff.synthesis.stain import StainMap
 from napari_nudiff.synthesis.tiling import (
     KEPT_CONDITIONINGS,
     TiledDenoiser,
@@ -139,11 +141,11 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     canvas = Canvas(model, request, labels.shape)
     structure = canvas.padded(torch.from_numpy(encode_structure(labels))[None])
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
-    condition = render_conditioning(
-        canvas.denoiser, structure, request, style_condition(request, model)
-    )
+    stain = StainMap.into_range(request.style, checkpoint)
+    style = style_condition(stain.style, request, model)
+    condition = render_conditioning(canvas.denoiser, structure, request, style)
     for step, x0 in canvas.sample(guided, condition):
-        image = to_uint8(x0)
+        image = to_uint8(stain.carry_back(x0))
         yield Progress("render", step + 1, request.steps, image)
     return Sample(labels, image, provenance_of("render", request, checkpoint, labels))
 
@@ -287,13 +289,13 @@ def checked_ids(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     return labels.astype(np.int32)
 
 
-def style_condition(request: RenderRequest, model: Model) -> Tensor | None:
-    """The stain style that a request asks for, as the network takes it."""
-    if request.style is None:
+def style_condition(style: Style | None, request: RenderRequest, model: Model) -> Tensor | None:
+    """A stain style as the network takes it."""
+    if style is None:
         return None
-    if model.header.network.global_channels != len(request.style):
+    if model.header.network.global_channels != len(style):
         raise RequestError(f"{request.checkpoint} takes no stain style. Leave the style out.")
-    return torch.tensor([request.style], device=request.device)
+    return torch.tensor([style], device=request.device)
 
 
 def density_condition(request: LayoutRequest, model: Model) -> Tensor | None:

@@ -11,17 +11,25 @@ from qtpy.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QWidget
 from napari_nudiff.ui.widgets.accent import HEMATOXYLIN_LIGHT
 
 Colours = list[tuple[int, int, int]]  # of gaps, of tissue, of nuclei
-_SIDE_PX = 26
+_SIDE_PX = 24
 
 
 class Swatch(QAbstractButton):
-    """Tissue with two nuclei in the colours of a stain; a dash where there is none."""
+    """Tissue with two nuclei in the colours of a stain; a dash where there is none.
+
+    It only shows, until it is made choosable.
+    """
 
     def __init__(self, colours: Colours | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._colours = colours
-        self.setCheckable(True)
         self.setFixedSize(_SIDE_PX, _SIDE_PX)
+        self.setEnabled(False)
+
+    def make_choosable(self) -> None:
+        """Let it be clicked, and show whether it is chosen."""
+        self.setEnabled(True)
+        self.setCheckable(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     def show_colours(self, colours: Colours | None) -> None:
@@ -85,7 +93,8 @@ class Swatches(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
         for name, button in self.buttons.items():
-            button.setToolTip(name.capitalize() or "As it comes: another with each seed.")
+            button.make_choosable()
+            button.setToolTip(name.capitalize() or "As it comes: the model chooses.")
             button.setAccessibleName(name or "as it comes")
             button.clicked.connect(lambda _, name=name: self.valueChanged.emit(name))
             self._group.addButton(button)
