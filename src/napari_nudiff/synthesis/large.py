@@ -86,7 +86,7 @@ def render_large(labels: LayoutArray, request: RenderRequest, out: Path) -> Larg
     yield Progress("load", 0, 0)
     checkpoint, model, request = prepared(request, "image")
     canvas = Canvas(model, request, labels.shape)
-    stain = StainMap.into_range(request.style, checkpoint)
+    stain = StainMap.into_range(request.style, request.stain_range)
     style = style_condition(stain.style, request, model)
     with staged_folder(out, _needed_bytes(canvas)) as folder:
         writer = PyramidWriter(folder / out.name, canvas.size, checkpoint.um_per_px)

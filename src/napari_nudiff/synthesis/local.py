@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nudiff.checkpoints import Checkpoint
 from napari_nudiff.dataset.sample import Sample, layout_sha256, pack_layout
 from napari_nudiff.diffusion.denoiser import Conditioning, Guided, to_signed
 from napari_nudiff.diffusion.weights import Model
@@ -130,7 +129,7 @@ def rerender(
     }
     if not (parent or {}).get("synthetic"):
         provenance["digital_source_type"] = "compositeWithTrainedAlgorithmicMedia"
-    edited = yield from _rerendered(image, after, around, checkpoint, model, request)
+    edited = yield from _rerendered(image, after, around, model, request)
     return Sample(after, edited, provenance)
 
 
@@ -186,12 +185,7 @@ def image_sha256(image: Image) -> str:
 
 
 def _rerendered(
-    image: Image,
-    labels: Labels,
-    region: Region,
-    checkpoint: Checkpoint,
-    model: Model,
-    request: EditRequest,
+    image: Image, labels: Labels, region: Region, model: Model, request: EditRequest
 ) -> Generator[Progress, None, Image]:
     """The image with its patches rendered one after another; each sees those before it."""
     edited = image.copy()
@@ -199,7 +193,7 @@ def _rerendered(
     steps = step_count(request.steps, request.strength)
     for number, patch in enumerate(patches):
         known = edited[patch.at].copy()
-        stain = _stain_of(image[patch.at], request, checkpoint, model)
+        stain = _stain_of(image[patch.at], request, model)
         for step, x0 in _painted_image(known, labels, patch, model, request, stain):
             painted = to_uint8(stain.carry_back(x0))
             edited[patch.at] = np.where(patch.weight[..., None] > 0, painted, known)
@@ -226,7 +220,7 @@ def _painted_image(
     return picture.painted(canvas, guided, condition, patch.window)
 
 
-def _stain_of(image: Image, request: EditRequest, checkpoint: Checkpoint, model: Model) -> StainMap:
+def _stain_of(image: Image, request: EditRequest, model: Model) -> StainMap:
     """The stain of an image, as far as the model knows it, and the way there and back.
 
     A request that says itself how the image shall look is taken at its word.
@@ -236,7 +230,7 @@ def _stain_of(image: Image, request: EditRequest, checkpoint: Checkpoint, model:
     style = tuple(float(value) for value in stain_style(image))
     if model.header.network.global_channels != len(style):
         return UNCHANGED
-    return StainMap.into_range(style, checkpoint)
+    return StainMap.into_range(style, request.stain_range)
 
 
 def _structure(labels: Labels, patch: Patch) -> Tensor:

@@ -141,7 +141,7 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     canvas = Canvas(model, request, labels.shape)
     structure = canvas.padded(torch.from_numpy(encode_structure(labels))[None])
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
-    stain = StainMap.into_range(request.style, checkpoint)
+    stain = StainMap.into_range(request.style, request.stain_range)
     style = style_condition(stain.style, request, model)
     condition = render_conditioning(canvas.denoiser, structure, request, style)
     for step, x0 in canvas.sample(guided, condition):
@@ -250,6 +250,9 @@ def prepared(request: Request, role: str) -> tuple[Checkpoint, Model, Request]:
         device=str(device),
         precision=resolve_precision(request.precision, device),
     )
+    if isinstance(decided, RenderRequest) and not decided.stain_range:
+        known = checkpoint.stain_low + checkpoint.stain_high
+        decided = replace(decided, stain_range=known)
     return checkpoint, model, decided
 
 

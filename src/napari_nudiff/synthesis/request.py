@@ -118,6 +118,9 @@ class RenderRequest(SynthesisRequest):
     guidance_interval: tuple[float, float] = (0.0, math.inf)
     # Stain style: mean and deviation of R, G, B on the scale -1..1; None = as it comes.
     style: tuple[float, ...] | None = None
+    # Styles that the model knows, the lowest six numbers, then the highest; others are carried into
+    # this range and back. () = that of the checkpoint, resolved before a run, if it is known.
+    stain_range: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,6 +132,9 @@ class RenderRequest(SynthesisRequest):
         style = self.style or (0.0,) * 6
         if len(style) != 6 or not all(map(math.isfinite, style)):
             _refuse("style", self.style, "six finite numbers")
+        lowest, highest = self.stain_range[:6], self.stain_range[6:]
+        if len(lowest) != len(highest) or any(map(_exceeds, lowest, highest)):
+            _refuse("stain_range", self.stain_range, "the lowest six numbers, then the highest")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; an unlimited guidance interval ends in None."""
@@ -192,6 +198,10 @@ def load_provenance(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or "request" not in values:
         raise RequestError(f"{path} holds no nudiff request (there is no 'request' in it).")
     return values
+
+
+def _exceeds(low: float, high: float) -> bool:
+    return low > high
 
 
 def _refuse(name: str, value: object, expected: str) -> None:

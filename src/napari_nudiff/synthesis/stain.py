@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_nudiff.checkpoints import Checkpoint
 from napari_nudiff.nuclei.stain import Style
 
 
@@ -35,16 +34,22 @@ class StainMap:
     shift: tuple[float, ...]
 
     @classmethod
-    def into_range(cls, style: Style | None, checkpoint: Checkpoint) -> StainMap:
+    def into_range(cls, style: Style | None, known: tuple[float, ...]) -> StainMap:
         """The change from a style to the nearest one that a model has learned.
 
         Nothing changes where the style is one of them, or where nobody knows which they are.
+
+        Parameters
+        ----------
+        style : tuple of float, optional
+        known : tuple of float
+            See `RenderRequest.stain_range`.
         """
         if style is None:
             return UNCHANGED
         wanted = np.asarray(style, dtype=float)
-        if checkpoint.stain_low:
-            wanted = np.clip(wanted, checkpoint.stain_low, checkpoint.stain_high)
+        if known:
+            wanted = np.clip(wanted, known[:6], known[6:])
         mean, deviation = np.asarray(style[:3]), np.maximum(style[3:], 0.01)
         gain = np.where(wanted[3:] == style[3:], 1.0, wanted[3:] / deviation)
         shift = wanted[:3] - gain * mean
