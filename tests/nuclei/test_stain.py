@@ -8,6 +8,7 @@ from napari_nudiff.nuclei.stain import (
     PRESETS,
     adjust_style,
     colours_of,
+    offsets_of,
     style_of,
     vary_style,
 )
@@ -16,6 +17,18 @@ from napari_nudiff.nuclei.stain import (
 def test_no_adjustment_changes_nothing() -> None:
     for style in PRESETS.values():
         assert adjust_style(style, **dict.fromkeys(AXES, 0.0)) == pytest.approx(style)
+
+
+def test_a_style_beyond_all_others_moves_in_small_steps() -> None:
+    white = (0.98, 0.98, 0.98, 0.01, 0.01, 0.01)
+    assert adjust_style(white, lightness=0.0) == white
+    assert adjust_style(white, lightness=-0.01) == pytest.approx(white, abs=0.01)
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_the_offsets_of_a_style_are_those_that_made_it(name) -> None:
+    offsets = dict.fromkeys(AXES, 0.0) | {name: 0.7}
+    assert offsets_of(adjust_style(MEAN, **offsets)) == pytest.approx(offsets, abs=0.02)
 
 
 def test_each_slider_does_what_its_name_says() -> None:

@@ -18,6 +18,22 @@ def test_a_preset_goes_before_the_reference() -> None:
     assert settings.style(0) == PRESETS["pale"]
 
 
+def test_a_chosen_preset_takes_the_place_of_the_reference() -> None:
+    settings = StainSettings(reference=STYLE)
+    settings.choose("pale")
+    assert settings.style(0) == PRESETS["pale"]
+    settings.choose("")
+    assert settings.style(0) is None
+
+
+def test_reset_leaves_the_chosen_stain_as_it_is() -> None:
+    settings = StainSettings(preset="even", lightness=1, redness=-2)
+    assert settings.adjusted
+    settings.reset()
+    assert not settings.adjusted
+    assert settings.style(0) == PRESETS["even"]
+
+
 def test_adjustments_act_on_what_is_chosen() -> None:
     settings = StainSettings(reference=STYLE, lightness=-1)
     assert settings.style(0)[0] < STYLE[0]

@@ -167,7 +167,6 @@ class SynthesisDock(QWidget):
         layouts.nucleus_show_requested.connect(nuclei.show_nuclei)
         self.canvas.layers_changed.connect(self._on_layers_changed)
         self.stain_panel.reference_requested.connect(self._on_reference)
-        self.stain_region.region_changed.connect(self._on_reference)
         self._on_layers_changed()
         studio.choose_layout(layouts.layer.layer())
 
