@@ -259,6 +259,10 @@ class Tour:
         for _ in range(2):
             hands.key("n")
             hands.wait(0.6)
+        listed = self.dock.results_panel.list
+        middle = listed.visualItemRect(listed.item(2)).center()
+        hands.move(listed.viewport().mapToGlobal(middle))
+        hands.press()
         hands.key("s")
         self.keep("tour-4-variations.png")
         hands.key("Control_L", "Shift_L", "a")
