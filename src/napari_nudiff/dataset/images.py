@@ -77,6 +77,6 @@ def _read(path: Path) -> NDArray[np.generic]:
             return np.asarray(tifffile.imread(path))
         if path.suffix.lower() == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
-        return np.asarray(iio.imread(path))
+        return np.asarray(iio.imread(path, plugin="pillow"))
     except Exception as error:  # the readers raise many types for damaged files
         raise DatasetError(f"Cannot read {path} as an image: {error}") from error

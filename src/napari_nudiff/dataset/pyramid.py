@@ -8,7 +8,7 @@ synthetic and hold its provenance.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -154,10 +154,11 @@ class PyramidWriter:
         Folder to make.
     shape : (int, int)
         Height and width in pixels.
-    um_per_px : float
+    um_per_px : float or None
+        None where nobody knows.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], um_per_px: float) -> None:
+    def __init__(self, path: Path, shape: tuple[int, ...], um_per_px: float | None) -> None:
         self.um_per_px = um_per_px
         self._group = zarr.open_group(path, mode="w-", zarr_format=3)
         self._labels_group = self._group.create_group(LABELS)
@@ -177,15 +178,23 @@ class PyramidWriter:
         yield from _write_smaller(self._group, self.image, _mean_of_four)
         yield from _write_smaller(self._labels_group, self.labels, _one_of_four)
 
-    def finish(self, provenance: dict[str, Any]) -> None:
-        """Write what describes the image. Before this the folder is no image."""
+    def finish(self, provenance: dict[str, Any], classes: Mapping[int, str] | None = None) -> None:
+        """Write what describes the image. Before this the folder is no image.
+
+        Parameters
+        ----------
+        provenance : dict
+            As of a `Sample`.
+        classes : mapping of int to str, optional
+            Class of a nucleus by its id.
+        """
         levels = len(level_shapes(self.labels.shape))
         folder, name = LABELS.split("/")
-        self._labels_group.attrs["ome"] = labels_metadata(levels, self.um_per_px)
+        self._labels_group.attrs["ome"] = labels_metadata(levels, self.um_per_px, classes)
         self._group[folder].attrs["ome"] = names_of_labels(name)
         attributes: dict[str, Any] = {
             "ome": image_metadata(levels, self.um_per_px),
-            "synthetic": True,
+            "synthetic": bool(provenance.get("synthetic", True)),
             _KEY: provenance,
         }
         self._group.attrs.update(attributes)

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.images import write_layout, write_rgb, write_text
+from napari_nudiff.dataset.images import (
+    read_layout,
+    read_rgb,
+    write_layout,
+    write_rgb,
+    write_text,
+)
 from napari_nudiff.errors import DatasetError
 
 SCHEMA = 1
@@ -97,3 +103,58 @@ def write_sample(folder: Path, stem: str, sample: Sample) -> list[Path]:
     paths += [labels_path, folder / f"{stem}.json"]
     write_text(paths[-1], json.dumps(sample.provenance, indent=1) + "\n")
     return paths
+
+
+def read_sample(path: Path) -> Sample:
+    """Read what `write_sample` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The JSON file.
+
+    Raises
+    ------
+    DatasetError
+        A file is missing or damaged, or the sizes of image and labels differ.
+    LayoutError
+        The labels are no layout.
+    """
+    path = Path(path)
+    provenance, labels_path = read_provenance(path), labels_beside(path)
+    if labels_path is None:
+        raise DatasetError(f"{path} has no labels beside it ({path.stem}_labels.tif).")
+    labels = read_layout(labels_path).astype(np.int32)
+    image_path = path.with_suffix(".png")
+    image = read_rgb(image_path) if image_path.is_file() else None
+    if image is not None and image.shape[:2] != labels.shape:
+        raise DatasetError(
+            f"{image_path} has {image.shape[:2]} px and its labels have {labels.shape}: one of "
+            "the two was changed. Make them again from the .json beside them."
+        )
+    return Sample(labels, image, provenance)
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Read the JSON file of a sample.
+
+    Raises
+    ------
+    DatasetError
+        It is damaged, or of something else.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"Cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise DatasetError(f"{path} is damaged: an object was expected in it.")
+    if "request" not in content:
+        raise DatasetError(f"{path} holds no request (there is no 'request' in it).")
+    return content
+
+
+def labels_beside(path: Path) -> Path | None:
+    """The labels that a JSON file of `write_sample` tells of; None if there are none."""
+    candidates = (path.with_name(f"{path.stem}_labels.tif"), path.with_suffix(".tif"))
+    return next((labels for labels in candidates if labels.is_file()), None)

@@ -172,28 +172,17 @@ def _is_session(folder: Path) -> bool:
 def _is_request(path: Path) -> bool:
     """Whether a JSON file lies beside the labels that it describes, and is one of ours."""
     from napari_nudiff.dataset.readers.json_file import mentions
+    from napari_nudiff.dataset.sample import labels_beside
 
-    return _labels_beside(path) is not None and mentions(path, '"layout_sha256"')
-
-
-def _labels_beside(path: Path) -> Path | None:
-    candidates = (path.with_name(f"{path.stem}_labels.tif"), path.with_suffix(".tif"))
-    return next((labels for labels in candidates if labels.is_file()), None)
+    return labels_beside(path) is not None and mentions(path, '"layout_sha256"')
 
 
 def _read_request(path: Path) -> list[LayerData]:
-    from napari_nudiff.dataset.images import read_layout, read_rgb
-    from napari_nudiff.dataset.sample import Sample
+    from napari_nudiff.dataset.sample import read_sample
 
-    provenance = _json_object(path)
-    labels_path = _labels_beside(path)
-    if "request" not in provenance or labels_path is None:
-        raise DatasetError(f"{path} holds no request (there is no 'request' in it).")
-    labels = read_layout(labels_path).astype(np.int32)
-    image_path = path.with_suffix(".png")
-    image = read_rgb(image_path) if image_path.is_file() else None
-    sample = Sample(labels, image, provenance)
-    return pair_layers(Pair(sample, path.stem, _in_um(provenance.get("um_per_px"))))
+    sample = read_sample(path)
+    spatial = _in_um(sample.provenance.get("um_per_px"))
+    return pair_layers(Pair(sample, path.stem, spatial))
 
 
 def _is_large(folder: Path) -> bool:

@@ -49,12 +49,15 @@ class LabelledImage:
         Reads it; raises DatasetError where it cannot.
     group : str
         What may not be torn apart by a split (patient, slide); empty where the files do not tell.
+    held_out : bool
+        Whether somebody kept it from training.
     """
 
     name: str
     source: str
     load: Callable[[], Loaded]
     group: str = ""
+    held_out: bool = False
 
 
 def unreadable(name: str, source: str, complaint: str) -> LabelledImage:

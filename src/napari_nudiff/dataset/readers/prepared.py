@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from napari_nudiff.dataset.groups import HELD_OUT
 from napari_nudiff.dataset.prepared import INDEX_NAME, Item, read_index
 from napari_nudiff.dataset.readers.files import Tree
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
@@ -19,7 +20,8 @@ def find_prepared(tree: Tree) -> list[LabelledImage]:
         for item in index.items if index else ():
             image = path.parent / "images" / f"{item.name}.png"
             load = partial(_load, path.parent, item)
-            found.append(LabelledImage(item.name, tree.source_of(image), load, item.group))
+            is_out = item.split == HELD_OUT
+            found.append(LabelledImage(item.name, tree.source_of(image), load, item.group, is_out))
     return found
 
 

@@ -1,13 +1,26 @@
-"""HoVer-Net and CoNSeP: the variables of a ``.mat`` file."""
+"""HoVer-Net and CoNSeP: ``.mat`` files beside images, and patches as arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.io
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from napari_nudiff.dataset.readers.files import Tree, read_array
+from napari_nudiff.dataset.readers.hovernet import find_hovernet
+from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
+from napari_nudiff.dataset.writers.marked import write_marked_png
+from napari_nudiff.dataset.writers.member import Member, Shard, splits_in
+
+_HEADER = b"MATLAB 5.0 MAT-file, written by napari-nudiff"
+_HEADER_BYTES = 116  # free text at the beginning; SciPy puts the time into it
 
 
 def labels_to_mat(
@@ -42,3 +55,54 @@ def labels_to_mat(
         "inst_type": types[:, None],
         "inst_centroid": centres[:, ::-1].astype(np.float64),
     }
+
+
+def write_hovernet(folder: Path, shard: Shard) -> None:
+    """Write ``SPLIT/Images/NAME.png`` and ``SPLIT/Labels/NAME.mat``."""
+    images, labels = (folder / shard.split / name for name in ("Images", "Labels"))
+    for target in (images, labels):
+        target.mkdir(parents=True, exist_ok=True)
+    for member in shard.members:
+        write_marked_png(images / f"{member.name}.png", member)
+        _save_mat(labels / f"{member.name}.mat", _variables(member))
+
+
+def read_hovernet(folder: Path) -> Iterator[LabelledImage]:
+    """List what `write_hovernet` wrote."""
+    for split, inside in splits_in(folder):
+        for found in find_hovernet(Tree.of(inside)):
+            yield replace(found, group=split)
+
+
+def write_hovernet_patches(folder: Path, shard: Shard) -> None:
+    """Write ``SPLIT/NAME.npy`` (H, W, 5), int32: red, green, blue, nucleus, class."""
+    target = folder / shard.split
+    target.mkdir(parents=True, exist_ok=True)
+    for member in shard.members:
+        variables = _variables(member)
+        planes = (variables["inst_map"], variables["type_map"])
+        patch = np.dstack([member.image.astype(np.int32), *planes])
+        np.save(target / f"{member.name}.npy", patch, allow_pickle=False)
+
+
+def read_hovernet_patches(folder: Path) -> Iterator[LabelledImage]:
+    """List what `write_hovernet_patches` wrote."""
+    for split, inside in splits_in(folder):
+        for path in sorted(inside.glob("*.npy")):
+            yield LabelledImage(path.stem, str(path), partial(_load_patch, path), split)
+
+
+def _variables(member: Member) -> dict[str, NDArray[Any]]:
+    classes = dict(enumerate(member.classes.tolist(), start=1))
+    return labels_to_mat(member.labels, classes)
+
+
+def _save_mat(path: Path, variables: dict[str, NDArray[Any]]) -> None:
+    scipy.io.savemat(path, variables, do_compression=True)
+    with path.open("r+b") as file:
+        file.write(_HEADER.ljust(_HEADER_BYTES))
+
+
+def _load_patch(path: Path) -> Loaded:
+    patch = read_array(path)
+    return Loaded(patch[..., :3].astype(np.uint8), patch[..., 3])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,11 @@ from numpy.typing import NDArray
 
 from napari_nudiff.dataset.outlines import outlines_of
 from napari_nudiff.dataset.polygons import Polygon
+from napari_nudiff.dataset.readers.files import Tree
+from napari_nudiff.dataset.readers.labelled import LabelledImage
+from napari_nudiff.dataset.readers.qupath import find_qupath
+from napari_nudiff.dataset.writers.marked import write_marked_tiff
+from napari_nudiff.dataset.writers.member import Shard, splits_in
 
 
 def labels_to_geojson(
@@ -44,6 +52,27 @@ def labels_to_geojson(
     ]
     about = {"properties": dict(properties)} if properties else {}
     return {"type": "FeatureCollection", **about, "features": features}
+
+
+def write_qupath(folder: Path, shard: Shard) -> None:
+    """Write ``SPLIT/NAME.tif`` and ``SPLIT/NAME.geojson``."""
+    target = folder / shard.split
+    target.mkdir(parents=True, exist_ok=True)
+    for member in shard.members:
+        write_marked_tiff(target / f"{member.name}.tif", member)
+        numbers = enumerate(member.classes.tolist(), start=1)
+        names = {nucleus: shard.class_names[number - 1] for nucleus, number in numbers}
+        about = {"synthetic": member.synthetic}
+        content = labels_to_geojson(member.labels, class_names=names, properties=about)
+        text = json.dumps(content, separators=(",", ":"))
+        (target / f"{member.name}.geojson").write_text(text + "\n", encoding="utf-8")
+
+
+def read_qupath(folder: Path) -> Iterator[LabelledImage]:
+    """List what was written."""
+    for split, inside in splits_in(folder):
+        for found in find_qupath(Tree.of(inside)):
+            yield replace(found, group=split)
 
 
 def _classification(nucleus: int, class_names: Mapping[int, str]) -> dict[str, Any]:

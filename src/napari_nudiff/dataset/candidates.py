@@ -1,0 +1,194 @@
+"""Pairs that may be reviewed or go into a training set, wherever they are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from napari_nudiff.dataset.checks import Rules, check_image
+from napari_nudiff.dataset.groups import group_of
+from napari_nudiff.dataset.pair_file import EXTENSION, Pair, read_about, read_pair
+from napari_nudiff.dataset.problems import is_error
+from napari_nudiff.dataset.readers import LabelledImage, find_images
+from napari_nudiff.dataset.readers.json_file import mentions
+from napari_nudiff.dataset.sample import Sample, labels_beside, read_provenance, read_sample
+from napari_nudiff.errors import DatasetError
+
+SESSION_FILE = "session.json"
+_RESULTS = "results"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pair in a file, read when asked.
+
+    Attributes
+    ----------
+    name : str
+        Need not be unique.
+    source : str
+        Where it lies, as a user knows it.
+    load : callable
+        Reads the pair; of a real one, checked and mended as `checks.check_image` does. Raises
+        DatasetError where it cannot.
+    about : callable
+        Reads its provenance without the pixels; of a real one it is empty.
+    synthetic : bool
+    group : str
+        Of a real one, the patient or slide.
+    starred, applied : bool
+        In the session that it was made in.
+    split : str
+        Of a real one that was held out before, "test"; else empty.
+    """
+
+    name: str
+    source: str
+    load: Callable[[], Pair]
+    about: Callable[[], dict[str, Any]]
+    synthetic: bool = True
+    group: str = ""
+    starred: bool = False
+    applied: bool = False
+    split: str = ""
+
+
+def find_candidates(source: Path) -> list[Candidate]:
+    """List the synthetic pairs of a source, in the order of their names.
+
+    Parameters
+    ----------
+    source : Path
+        A ``.nudiff`` file, a session folder, or a folder with ``.nudiff`` files or with what
+        ``nudiff render`` and ``nudiff generate`` write.
+
+    Raises
+    ------
+    DatasetError
+        It does not exist, or holds none.
+    """
+    source = Path(source)
+    if source.is_file() and source.suffix == EXTENSION:
+        return [_of_pair_file(source)]
+    if not source.is_dir():
+        raise DatasetError(
+            f"{source} is neither a folder nor a {EXTENSION} file. Give a session folder, or the "
+            "folder that `nudiff generate` or `nudiff render` wrote to."
+        )
+    found = list(_of_session(source) if _is_session(source) else _of_folder(source))
+    if not found:
+        raise DatasetError(
+            f"{source} holds no synthetic pairs: no {EXTENSION} files, and no X.png with "
+            "X_labels.tif and X.json. Real images are given as real ones."
+        )
+    return found
+
+
+def find_real(source: Path, rules: Rules | None = None) -> list[Candidate]:
+    """List the labelled real images of a source, in any format that ``nudiff data`` reads.
+
+    Parameters
+    ----------
+    source : Path
+    rules : Rules, optional
+        How they are checked and mended.
+
+    Raises
+    ------
+    DatasetError
+        It does not exist, or holds none.
+    """
+    images, _ = find_images(source)
+    return [
+        Candidate(
+            found.name,
+            found.source,
+            partial(_load_real, found, rules or Rules()),
+            dict,
+            synthetic=False,
+            group=group_of(found.name, found.group),
+            split="test" if found.held_out else "",
+        )
+        for found in images
+    ]
+
+
+def _load_real(found: LabelledImage, rules: Rules) -> Pair:
+    ready, problems = check_image(found, rules)
+    if ready is None:
+        complaints = "; ".join(f"{p.what}: {p.detail}" for p in problems if is_error(p))
+        raise DatasetError(f"{found.source} cannot be used: {complaints}.")
+    known = {} if ready.um_per_px is None else {"um_per_px": ready.um_per_px}
+    provenance = {"synthetic": False, "source": found.source, **known}
+    return Pair(Sample(ready.labels, ready.image, provenance), found.name)
+
+
+def _is_session(folder: Path) -> bool:
+    return (folder / SESSION_FILE).is_file()
+
+
+def _of_session(folder: Path) -> Iterator[Candidate]:
+    about = _session(folder)
+    order = {name: place for place, name in enumerate(about["order"])}
+    files = sorted(
+        (folder / _RESULTS).glob(f"*{EXTENSION}"),
+        key=lambda path: (order.get(path.stem, len(order)), path.name),
+    )
+    for path in files:
+        starred, applied = (path.stem in about[key] for key in ("starred", "applied"))
+        yield _of_pair_file(path, starred=starred, applied=applied)
+
+
+def _session(folder: Path) -> dict[str, list[str]]:
+    """Ids of a session's results; results are worth more than this file, so it may be damaged."""
+    try:
+        told = json.loads((folder / SESSION_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        told = {}
+    told = told if isinstance(told, Mapping) else {}
+    keys = ("order", "starred", "applied")
+    return {key: told[key] if isinstance(told.get(key), list) else [] for key in keys}
+
+
+def _of_folder(folder: Path) -> Iterator[Candidate]:
+    for path in sorted(p for p in folder.rglob("*") if not _is_hidden(p.relative_to(folder))):
+        if path.suffix == EXTENSION and path.is_file():
+            yield _of_pair_file(path)
+        elif path.suffix == ".json" and _is_sample(path):
+            yield Candidate(
+                path.stem, str(path), partial(_load_sample, path), partial(read_provenance, path)
+            )
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _is_sample(path: Path) -> bool:
+    has_files = path.with_suffix(".png").is_file() and labels_beside(path) is not None
+    return has_files and mentions(path, '"layout_sha256"')
+
+
+def _of_pair_file(path: Path, *, starred: bool = False, applied: bool = False) -> Candidate:
+    load, about = partial(_load_pair, path), partial(_about, path)
+    return Candidate(path.stem, str(path), load, about, starred=starred, applied=applied)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    provenance: dict[str, Any] = read_about(path)["provenance"]
+    return provenance
+
+
+def _load_pair(path: Path) -> Pair:
+    pair = read_pair(path)
+    if pair.sample.image is None:
+        raise DatasetError(f"{path} holds a layout without an image. Render it first.")
+    return pair
+
+
+def _load_sample(path: Path) -> Pair:
+    return Pair(read_sample(path), path.stem)

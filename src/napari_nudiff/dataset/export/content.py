@@ -1,0 +1,95 @@
+"""A pair as it goes into a training set: nuclei chosen, numbered, and given classes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nudiff.dataset.export.options import ExportOptions
+from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.errors import RequestError
+
+_MOST = np.iinfo(np.uint16).max
+
+
+class Content(NamedTuple):
+    """What of a pair goes into a set.
+
+    Attributes
+    ----------
+    image : ndarray, (H, W, 3), uint8
+    labels : ndarray, (H, W), uint16
+        Nuclei 1..N.
+    classes : tuple of str
+        Of nucleus 1, 2, ...
+    dropped : int
+        Nuclei that were left out.
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.uint16]
+    classes: tuple[str, ...]
+    dropped: int
+
+
+def content_of(pair: Pair, options: ExportOptions) -> Content:
+    """Apply what the options say about nuclei.
+
+    Raises
+    ------
+    RequestError
+        There are more nuclei than 16 bits can number.
+    """
+    labels, image = pair.sample.labels, pair.sample.image
+    assert image is not None, "candidates have images"
+    ids, dense = np.unique(labels, return_inverse=True)
+    dense = dense.reshape(labels.shape)
+    told = classes_in(pair)
+    names = [_class_name(told.get(int(i), ""), options) for i in ids]
+    kept = (ids > 0) & np.array([name != "" for name in names])
+    kept &= np.bincount(dense.ravel(), minlength=len(ids)) >= options.min_area_px
+    if options.border == "drop":
+        kept[_at_border(dense)] = False
+    count = int(np.count_nonzero(kept))
+    if count > _MOST:
+        raise RequestError(
+            f"{pair.name} has {count:,} nuclei; label images of training sets hold {_MOST:,} (16 "
+            "bits). Cut it into pieces, such as with nudiff data prepare --patch."
+        )
+    numbers = np.zeros(len(ids), np.uint16)
+    numbers[kept] = np.arange(1, count + 1)
+    classes = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
+    dropped = int(np.count_nonzero(ids > 0)) - count
+    return Content(np.ascontiguousarray(image), numbers[dense], classes, dropped)
+
+
+def classes_in(pair: Pair) -> dict[int, str]:
+    """Names of the classes of nuclei by their ids, where somebody told them."""
+    told = pair.notes.get("classes", pair.sample.provenance.get("classes"))
+    if not isinstance(told, Mapping):
+        return {}
+    return {int(i): str(name) for i, name in told.items() if str(i).isdecimal()}
+
+
+def nuclei_sha256(labels: NDArray[np.integer]) -> str:
+    """Fingerprint of which pixels form a nucleus, whatever the numbers of the nuclei are."""
+    _, first, dense = np.unique(labels, return_index=True, return_inverse=True)
+    is_background = labels.ravel()[first] == 0
+    rank = np.zeros(len(first), np.int64)
+    order = np.argsort(np.where(is_background, -1, first), kind="stable")
+    rank[order] = np.arange(len(first)) + (0 if is_background.any() else 1)
+    canonical = rank[dense.reshape(labels.shape)]
+    return hashlib.sha256(str(canonical.shape).encode() + canonical.tobytes()).hexdigest()
+
+
+def _class_name(told: str, options: ExportOptions) -> str:
+    name = told or options.default_class
+    return options.classes.get(name, name)
+
+
+def _at_border(dense: NDArray[np.intp]) -> NDArray[np.intp]:
+    return np.unique(np.concatenate([dense[0], dense[-1], dense[:, 0], dense[:, -1]]))

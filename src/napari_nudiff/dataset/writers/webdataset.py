@@ -1,0 +1,70 @@
+"""WebDataset: shards as tar files, read in order over a network."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
+from napari_nudiff.dataset.writers.marked import labels_png, marked_png
+from napari_nudiff.dataset.writers.member import SPLITS, Member, Shard
+
+_IMAGE, _LABELS, _ABOUT = ".png", ".labels.png", ".json"
+
+
+def write_webdataset(folder: Path, shard: Shard) -> None:
+    """Write ``SPLIT-NUMBER.tar`` of ``KEY.png``, ``KEY.labels.png`` and ``KEY.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(folder / f"{shard.stem}.tar", "w", format=tarfile.USTAR_FORMAT) as archive:
+        for member in shard.members:
+            _add(archive, member.name + _IMAGE, marked_png(member))
+            _add(archive, member.name + _LABELS, labels_png(member.labels))
+            _add(archive, member.name + _ABOUT, json.dumps(_about(member)).encode())
+
+
+def read_webdataset(folder: Path) -> Iterator[LabelledImage]:
+    """List what was written."""
+    for split in SPLITS:
+        for path in sorted(folder.glob(f"{split}-*.tar")):
+            with tarfile.open(path) as archive:
+                names = [n.removesuffix(_LABELS) for n in archive.getnames() if n.endswith(_LABELS)]
+            for name in names:
+                yield LabelledImage(name, str(path), partial(_load, path, name), split)
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Without time and owner: equal sets are equal bytes."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(data), 0o644
+    archive.addfile(entry, io.BytesIO(data))
+
+
+def _about(member: Member) -> dict[str, object]:
+    return {
+        "classes": member.classes.tolist(),
+        "synthetic": member.synthetic,
+        "um_per_px": member.um_per_px,
+        "provenance": member.provenance,
+    }
+
+
+def _load(path: Path, name: str) -> Loaded:
+    with tarfile.open(path) as archive:
+        image, labels = (
+            np.asarray(Image.open(io.BytesIO(_part(archive, name + ending))))
+            for ending in (_IMAGE, _LABELS)
+        )
+    return Loaded(image, labels)
+
+
+def _part(archive: tarfile.TarFile, name: str) -> bytes:
+    part = archive.extractfile(name)
+    assert part is not None, "only files are written"
+    return part.read()
