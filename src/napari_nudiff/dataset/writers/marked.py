@@ -121,9 +121,9 @@ def read_mark(path: Path) -> dict[str, Any]:
             text = str(tiff.pages.first.description).removeprefix(f"{KEY} ")
     else:
         with Image.open(path) as image:
-            text = getattr(image, "text", {}).get(KEY)
+            text = str(getattr(image, "text", {}).get(KEY, ""))
     try:
-        content = json.loads(text or "")
+        content = json.loads(text)
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
