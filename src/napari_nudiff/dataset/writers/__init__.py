@@ -159,7 +159,7 @@ _ALL = (
         "webdataset",
         "WebDataset",
         "webdataset, timm, open_clip",
-        "SPLIT-NUMBER.tar of X.png, X.labels.png, X.json",
+        "SPLIT-NUMBER.tar of X.png, X.labels.npy, X.json",
         write_webdataset,
         read_webdataset,
     ),

@@ -96,12 +96,13 @@ def read_parquet(folder: Path) -> Iterator[LabelledImage]:
 
 
 def _row(member: Member) -> dict[str, Any]:
+    """No lists and no nulls: an empty split would get columns of another type."""
     return {
         "file_name": f"{member.name}.png",
         "labels_file_name": f"{member.name}_labels.png",
-        "classes": member.classes.tolist(),
+        "classes": " ".join(map(str, member.classes.tolist())),
         "synthetic": member.synthetic,
-        "um_per_px": member.um_per_px,
+        "um_per_px": member.um_per_px or 0.0,
     }
 
 
@@ -141,6 +142,7 @@ def _write_card(folder: Path, whole: Whole, files: Any) -> None:
     lines += ["---", "", f"# {whole.title}", ""]
     lines += [f"H&E images with instance labels of nuclei (16-bit, 0 = background): {counts}.", ""]
     lines += [f"`classes` holds the class of nucleus 1, 2, ...: {classes}.", ""]
+    lines += ["`um_per_px` is the side of a pixel, 0 or null where it is unknown.", ""]
     lines += [f"Licence: {whole.licence}. See DATASHEET.md in the folder above.", ""]
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 

@@ -1,4 +1,7 @@
-"""WebDataset: shards as tar files, read in order over a network."""
+"""WebDataset: shards as tar files, read in order over a network.
+
+Labels are arrays, not PNG: its decoder makes 8-bit RGB of whatever PNG it meets.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,23 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
-from napari_nudiff.dataset.writers.marked import labels_png, marked_png
+from napari_nudiff.dataset.writers.marked import marked_png
 from napari_nudiff.dataset.writers.member import SPLITS, Member, Shard
 
-_IMAGE, _LABELS, _ABOUT = ".png", ".labels.png", ".json"
+_IMAGE, _LABELS, _ABOUT = ".png", ".labels.npy", ".json"
 
 
 def write_webdataset(folder: Path, shard: Shard) -> None:
-    """Write ``SPLIT-NUMBER.tar`` of ``KEY.png``, ``KEY.labels.png`` and ``KEY.json``."""
+    """Write ``SPLIT-NUMBER.tar`` of ``KEY.png``, ``KEY.labels.npy`` and ``KEY.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(folder / f"{shard.stem}.tar", "w", format=tarfile.USTAR_FORMAT) as archive:
         for member in shard.members:
             _add(archive, member.name + _IMAGE, marked_png(member))
-            _add(archive, member.name + _LABELS, labels_png(member.labels))
+            _add(archive, member.name + _LABELS, _npy(member.labels))
             _add(archive, member.name + _ABOUT, json.dumps(_about(member)).encode())
 
 
@@ -46,6 +50,12 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     archive.addfile(entry, io.BytesIO(data))
 
 
+def _npy(labels: NDArray[np.uint16]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, labels, allow_pickle=False)
+    return buffer.getvalue()
+
+
 def _about(member: Member) -> dict[str, object]:
     return {
         "classes": member.classes.tolist(),
@@ -57,11 +67,8 @@ def _about(member: Member) -> dict[str, object]:
 
 def _load(path: Path, name: str) -> Loaded:
     with tarfile.open(path) as archive:
-        image, labels = (
-            np.asarray(Image.open(io.BytesIO(_part(archive, name + ending))))
-            for ending in (_IMAGE, _LABELS)
-        )
-    return Loaded(image, labels)
+        image, labels = (io.BytesIO(_part(archive, name + end)) for end in (_IMAGE, _LABELS))
+    return Loaded(np.asarray(Image.open(image)), np.load(labels, allow_pickle=False))
 
 
 def _part(archive: tarfile.TarFile, name: str) -> bytes:
