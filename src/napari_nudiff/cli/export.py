@@ -55,7 +55,8 @@ def write(args: argparse.Namespace) -> None:
     if not args.dry_run:
         check_out(args.out, overwrite=args.overwrite)  # before minutes of reading
     candidates = _candidates(args)
-    planning = plan_set(candidates, options, skip_bad=args.skip_bad)
+    grades = _grades(args)
+    planning = plan_set(candidates, options, grades, skip_bad=args.skip_bad)
     plan = _watched(planning, args.quiet)
     print(_summary(plan))
     if not args.dry_run:
@@ -141,6 +142,14 @@ def _candidates(args: argparse.Namespace) -> list[Candidate]:
     rules = Rules(um_per_px=args.um_per_px, target_um_per_px=args.target_um_per_px)
     found = [candidate for source in args.sources for candidate in find_candidates(source)]
     return found + [candidate for source in args.real for candidate in find_real(source, rules)]
+
+
+def _grades(args: argparse.Namespace) -> Any:
+    if args.reviews is None:
+        return {}
+    from napari_nudiff.dataset.review import grades_in
+
+    return grades_in(args.reviews)
 
 
 def _summary(plan: Plan) -> str:
@@ -287,6 +296,7 @@ def _add_split(p: Any) -> None:
 
 
 def _add_gate(p: Any) -> None:
+    p.add_argument("--reviews", type=Path, metavar="DIR", help="folder of review files")
     p.add_argument("--min-realism", type=float, default=0, metavar="GRADE", help="1 to 5")
     p.add_argument("--min-correctness", type=float, default=0, metavar="GRADE", help="1 to 5")
     p.add_argument("--starred", action="store_true", help="those starred in their session")

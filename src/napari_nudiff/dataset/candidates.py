@@ -73,7 +73,7 @@ def find_candidates(source: Path) -> list[Candidate]:
     """
     source = Path(source)
     if source.is_file() and source.suffix == EXTENSION:
-        return [_of_pair_file(source)]
+        return [candidate_of_file(source)]
     if not source.is_dir():
         raise DatasetError(
             f"{source} is neither a folder nor a {EXTENSION} file. Give a session folder, or the "
@@ -86,6 +86,20 @@ def find_candidates(source: Path) -> list[Candidate]:
             "X_labels.tif and X.json. Real images are given as real ones."
         )
     return found
+
+
+def candidate_of_file(path: Path, *, starred: bool = False, applied: bool = False) -> Candidate:
+    """A pair in a ``.nudiff`` file."""
+    load, about = partial(_load_pair, path), partial(_about, path)
+    return Candidate(path.stem, str(path), load, about, starred=starred, applied=applied)
+
+
+def candidate_of(pair: Pair, *, starred: bool = False, applied: bool = False) -> Candidate:
+    """A synthetic pair that is in memory."""
+    provenance = pair.sample.provenance
+    return Candidate(
+        pair.name, pair.name, lambda: pair, lambda: provenance, starred=starred, applied=applied
+    )
 
 
 def find_real(source: Path, rules: Rules | None = None) -> list[Candidate]:
@@ -140,7 +154,7 @@ def _of_session(folder: Path) -> Iterator[Candidate]:
     )
     for path in files:
         starred, applied = (path.stem in about[key] for key in ("starred", "applied"))
-        yield _of_pair_file(path, starred=starred, applied=applied)
+        yield candidate_of_file(path, starred=starred, applied=applied)
 
 
 def _session(folder: Path) -> dict[str, list[str]]:
@@ -157,7 +171,7 @@ def _session(folder: Path) -> dict[str, list[str]]:
 def _of_folder(folder: Path) -> Iterator[Candidate]:
     for path in sorted(p for p in folder.rglob("*") if not _is_hidden(p.relative_to(folder))):
         if path.suffix == EXTENSION and path.is_file():
-            yield _of_pair_file(path)
+            yield candidate_of_file(path)
         elif path.suffix == ".json" and _is_sample(path):
             yield Candidate(
                 path.stem, str(path), partial(_load_sample, path), partial(read_provenance, path)
@@ -171,11 +185,6 @@ def _is_hidden(path: Path) -> bool:
 def _is_sample(path: Path) -> bool:
     has_files = path.with_suffix(".png").is_file() and labels_beside(path) is not None
     return has_files and mentions(path, '"layout_sha256"')
-
-
-def _of_pair_file(path: Path, *, starred: bool = False, applied: bool = False) -> Candidate:
-    load, about = partial(_load_pair, path), partial(_about, path)
-    return Candidate(path.stem, str(path), load, about, starred=starred, applied=applied)
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from napari_nudiff.ui.canvas import Canvas
 from napari_nudiff.ui.executor import device_queue
 from napari_nudiff.ui.keeping import Keeping
 from napari_nudiff.ui.live import LiveMode
+from napari_nudiff.ui.open_results import open_results
 from napari_nudiff.ui.panels.layout_panel import LayoutPanel
 from napari_nudiff.ui.panels.nuclei_panel import NucleiPanel
 from napari_nudiff.ui.panels.render_panel import RenderPanel
@@ -51,6 +52,7 @@ class SynthesisDock(QWidget):
         super().__init__()
         # napari hands plugins a proxy, whose layers are never identical to those of an event.
         viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._viewer = viewer
         self.session = Session(device_queue())
         self.canvas = Canvas(viewer)
         self.message = MessageArea()
@@ -67,6 +69,7 @@ class SynthesisDock(QWidget):
         self.keys = keys.Keys(viewer, self, self._actions)
         self._lay_out()
         self._connect()
+        open_results.add(viewer, self.results)
         self.keeping.offer_recovery(self.message)
 
     def shut_down(self) -> None:
@@ -219,7 +222,8 @@ class SynthesisDock(QWidget):
         parts = self.live, self.session, self.activity, self.keys, self.preferences
         panels = self.layout_panel.close, self.nuclei_panel.close
         last = self.region.release, self.stain_region.release, self.keeping.close, self.canvas.close
-        return *(part.close for part in parts), *panels, *last
+        hidden = partial(open_results.discard, self._viewer, self.results)
+        return hidden, *(part.close for part in parts), *panels, *last
 
 
 def _scrolled(parts: list[QWidget]) -> QScrollArea:
