@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from napari_nudiff import __version__
-from napari_nudiff.cli import data, evaluate, export, models, synthesis, train
+from napari_nudiff.cli import data, evaluate, export, generate, models, synthesis, train
 from napari_nudiff.errors import NudiffError
 
 
@@ -46,6 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (synthesis, data, export, train, evaluate, models):
+    for group in (synthesis, generate, data, export, train, evaluate, models):
         group.add_commands(commands)
     return parser

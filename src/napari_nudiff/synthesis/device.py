@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import torch
@@ -35,6 +36,21 @@ def resolve_device(name: str) -> torch.device:
     if (device.index or 0) >= count:
         raise RequestError(f"There is no device {name!r} on this machine. Use auto or cpu.")
     return device
+
+
+@contextmanager
+def using_threads(count: int | None) -> Iterator[None]:
+    """Compute in so many threads of the CPU; None = as it is.
+
+    Sums of several threads differ in the last digit with their number, and so do images, by a grey
+    level here and there.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def resolve_precision(name: str, device: torch.device) -> str:

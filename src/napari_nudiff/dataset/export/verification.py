@@ -81,6 +81,20 @@ def provenance_in(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield entry["name"], entry["provenance"]
 
 
+def images_in(folder: Path) -> dict[str, LabelledImage]:
+    """Every pair of a set by its name, from the first of its formats that keeps whole images.
+
+    Raises
+    ------
+    DatasetError
+        It has none.
+    """
+    for name in require_set(folder)["formats"]:
+        if not FORMATS[name].cuts:
+            return {entry.name: entry for entry in FORMATS[name].read(Path(folder) / name)}
+    raise DatasetError(f"{folder} holds patches only; whole images are needed for this.")
+
+
 def _check_files(folder: Path) -> Generator[Step, None, list[Problem]]:
     try:
         lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()

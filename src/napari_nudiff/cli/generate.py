@@ -1,0 +1,328 @@
+"""``nudiff generate``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tqdm import tqdm
+
+from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.errors import DatasetError, RequestError
+
+if TYPE_CHECKING:
+    from napari_nudiff.synthesis.generation_plan import GenerationPlan
+
+_LOOK_S = 0.5  # between two looks at what the processes have made
+_BYTES_PER_PX = 3.0  # of a pair: PNG, labels and provenance
+_LABEL_SUFFIXES = (".tif", ".tiff", ".npy", ".png")
+
+
+class _Share(NamedTuple):
+    """Which part of the work is ours."""
+
+    rank: int
+    ranks: int
+
+
+def add_commands(commands: Any) -> None:
+    """Add ``generate`` to the commands of ``nudiff``."""
+    p = commands.add_parser("generate", help="make many pairs, layouts and images")
+    p.set_defaults(run=generate)
+    p.add_argument("--count", type=int, help="how many pairs there shall be in the end")
+    p.add_argument("--out", type=Path, required=True, help="folder; run again to go on")
+    p.add_argument("--plan", type=Path, metavar="TOML", help="a plan, or plan.json of a run")
+    p.add_argument("--seed", type=int)
+    p.add_argument("--dry-run", action="store_true", help="tell what it takes; writes nothing")
+    add_quiet(p)
+    _add_layouts(p.add_argument_group("layouts"))
+    _add_images(p.add_argument_group("images"))
+    _add_sharing(p.add_argument_group("sharing the work"))
+
+
+def generate(args: argparse.Namespace) -> None:
+    """``nudiff generate``: plan, share and make."""
+    plan, share = _plan(args), _share(args)
+    if args.dry_run:
+        print(_estimate(plan, args.out))
+    elif (processes := args.processes or _best_processes(plan, share)) > 1:
+        _launch(args, plan, share, processes)
+    else:
+        _make(plan, args, share)
+
+
+def _make(plan: GenerationPlan, args: argparse.Namespace, share: _Share) -> None:
+    from napari_nudiff.synthesis.generation import Made
+    from napari_nudiff.synthesis.generation import generate as run
+
+    with tqdm(unit="pair", disable=args.quiet) as bar:
+        for told in run(plan, args.out, rank=share.rank, ranks=share.ranks):
+            _stop_without_parent()
+            if isinstance(told, Made):
+                if bar.total is None:
+                    bar.reset(told.total)
+                    bar.initial = told.done - 1  # what was there is no measure of the speed
+                    bar.n = told.done - 1
+                bar.update(told.done - bar.n)
+    if not args.quiet:
+        print(
+            f"{args.out}: complete" if share.ranks == 1 else f"{args.out}: this share is complete"
+        )
+
+
+# Plan
+
+
+def _device() -> dict[str, str]:
+    """The GPU of a launched process, where there is one for each or for some."""
+    if "LOCAL_RANK" not in os.environ:
+        return {}
+    import torch
+
+    if not torch.cuda.is_available():
+        return {}
+    return {"device": f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"}
+
+
+def _plan(args: argparse.Namespace) -> GenerationPlan:
+    from napari_nudiff.synthesis.generation import plan_in
+    from napari_nudiff.synthesis.generation_plan import GenerationPlan, load_plan
+
+    first = GenerationPlan()
+    if args.plan is not None:
+        first = plan_in(args.plan) if args.plan.suffix == ".json" else load_plan(args.plan)
+    changes = {name: getattr(args, name) for name in _SAME if getattr(args, name) is not None}
+    if args.size:
+        changes["height_px"], changes["width_px"] = args.size
+    for name in ("density", "mean_area_px", "guidance"):
+        if name in changes:
+            changes[name] = tuple(changes[name])
+    if args.stain is not None:
+        changes["stains"] = tuple(args.stain)
+    if args.layouts:
+        changes |= _layouts(args.layouts)
+    if args.no_turns:
+        changes["turn"] = False
+    if args.device is None:
+        changes |= _device()
+    return GenerationPlan.from_dict(first.to_dict() | changes)
+
+
+_SAME = (
+    "count",
+    "seed",
+    "density",
+    "mean_area_px",
+    "perturb",
+    "stain_spread",
+    "guidance",
+    "steps",
+    "layout_steps",
+    "sampler",
+    "image_checkpoint",
+    "structure_checkpoint",
+    "precision",
+    "device",
+)
+"""Options that are called as the values of a plan."""
+
+
+def _layouts(told: Sequence[str]) -> dict[str, Any]:
+    """A kind of layouts, or the files and folders of given ones."""
+    if len(told) == 1 and told[0] in {"sampled", "scattered"}:
+        return {"layouts": told[0], "given": ()}
+    files = [str(file.resolve()) for path in map(Path, told) for file in _label_files(path)]
+    return {"layouts": "given", "given": tuple(files)}
+
+
+def _label_files(path: Path) -> list[Path]:
+    """A file of labels, or those of a folder: ``labels/``, ``*_labels.tif``, or all."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise RequestError(
+            f"--layouts {path}: sampled, scattered, or files or folders of labels were expected."
+        )
+    folder = path / "labels" if (path / "labels").is_dir() else path
+    found = sorted(f for f in folder.iterdir() if f.suffix.lower() in _LABEL_SUFFIXES)
+    marked = [f for f in found if f.stem.endswith(("_labels", "_masks"))]
+    if not found:
+        raise DatasetError(f"{folder} holds no label images ({', '.join(_LABEL_SUFFIXES)}).")
+    return marked or found
+
+
+def _estimate(plan: GenerationPlan, out: Path) -> str:
+    """What is there, and what the rest takes, by making one pair."""
+    from napari_nudiff.synthesis.generation import make, path_of, with_fingerprints
+    from napari_nudiff.training.watch import duration
+
+    plan = with_fingerprints(plan)
+    missing = [i for i in range(plan.count) if not path_of(out, i).is_file()]
+    lines = [
+        f"{plan.count:,} pairs of {plan.height_px} x {plan.width_px} px, {len(missing):,} to make"
+    ]
+    if missing:
+        began_s = 0.0
+        job = make(plan, missing[0])
+        for told in job:
+            began_s = began_s or (time.monotonic() if told.stage != "load" else 0.0)
+        each_s = time.monotonic() - began_s
+        lines.append(
+            f"  {each_s:.1f} s each here: about {duration(each_s * len(missing))} in one process"
+        )
+    size_bytes = len(missing) * plan.height_px * plan.width_px * _BYTES_PER_PX
+    there = next(path for path in [out.absolute(), *out.absolute().parents] if path.exists())
+    free_bytes = shutil.disk_usage(there).free
+    lines.append(f"  about {size_bytes / 1e6:,.0f} MB on disk; {free_bytes / 1e6:,.0f} MB are free")
+    return "\n".join([*lines, "Nothing was written: --dry-run."])
+
+
+# Sharing
+
+
+def _share(args: argparse.Namespace) -> _Share:
+    """Our part: as told, or as a launcher (accelerate, torchrun) tells in the environment."""
+    rank, ranks = 0, 1
+    if args.shard:
+        try:
+            first, _, second = args.shard.partition("/")
+            rank, ranks = int(first) - 1, int(second)
+        except ValueError:
+            ranks = 0
+        if not 0 <= rank < ranks:
+            raise RequestError(f"--shard {args.shard}: K/N was expected, such as 1/4 to 4/4.")
+    if args.processes < 0:
+        raise RequestError(f"--processes is {args.processes}; expected at least 1, or 0 = auto.")
+    launched, of = (int(os.environ.get(name, default)) for name, default in _LAUNCHED)
+    return _Share(rank + ranks * launched, ranks * of)
+
+
+_PARENT = "NUDIFF_PARENT"  # of a process that works for another, which may be killed
+_LAUNCHED = (("RANK", "0"), ("WORLD_SIZE", "1"))
+
+
+def _best_processes(plan: GenerationPlan, share: _Share) -> int:
+    """One where a launcher has already shared the work, else what the machine has room for."""
+    from napari_nudiff.synthesis.generation import best_processes
+
+    return 1 if "RANK" in os.environ or share.ranks > plan.count else best_processes(plan)
+
+
+def _launch(args: argparse.Namespace, plan: GenerationPlan, share: _Share, count: int) -> None:
+    """Run the same command in several processes of this machine, each with a part of our part."""
+    from napari_nudiff.synthesis.generation import begin, path_of, with_fingerprints
+
+    plan = with_fingerprints(plan)
+    begin(plan, args.out)  # so that what is wrong is told once
+    own = range(share.rank, plan.count, share.ranks)
+    processes = [_start(args, share, number, count) for number in range(count)]
+    try:
+        with tqdm(total=len(own), unit="pair", disable=args.quiet) as bar:
+            missing = [number for number in own if not path_of(args.out, number).is_file()]
+            bar.initial = bar.n = len(own) - len(missing)
+            while any(process.poll() is None for process in processes):
+                time.sleep(_LOOK_S)
+                missing = [number for number in missing if not path_of(args.out, number).is_file()]
+                bar.update(len(own) - len(missing) - bar.n)
+                if any(process.poll() for process in processes):
+                    break
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in processes:
+            process.wait()
+    if any(process.returncode for process in processes):
+        raise DatasetError(
+            f"One of {count} processes stopped: {_message(processes)} What is complete is kept; "
+            "run the same command again to go on."
+        )
+
+
+def _message(processes: Sequence[subprocess.Popen[str]]) -> str:
+    """What the process said that stopped by itself; the others were stopped because of it."""
+    failed = min(processes, key=lambda process: -process.returncode)
+    assert failed.stderr is not None
+    lines = failed.stderr.read().strip().splitlines() or [f"exit status {failed.returncode}."]
+    return lines[-1].removeprefix("nudiff: ")
+
+
+def _stop_without_parent() -> None:
+    """End with the process that started this one, however it ended."""
+    if _PARENT in os.environ and os.getppid() != int(os.environ[_PARENT]):
+        raise DatasetError("The process that shared the work out is gone.")
+
+
+def _start(
+    args: argparse.Namespace, share: _Share, number: int, count: int
+) -> subprocess.Popen[str]:
+    """Start one of several processes; each has a core, or a GPU, perhaps with others."""
+    rank, ranks = share.rank + share.ranks * number, share.ranks * count
+    told = [*args.argv, "--shard", f"{rank + 1}/{ranks}", "--processes", "1", "--quiet"]
+    environment = os.environ | {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": str(number)}
+    environment[_PARENT] = str(os.getpid())
+    command = [sys.executable, "-m", "napari_nudiff.cli", *told]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+# Arguments
+
+
+def _add_layouts(p: Any) -> None:
+    p.add_argument(
+        "--layouts",
+        nargs="+",
+        metavar="WHAT",
+        help="sampled by the structure model (the default), scattered, or label files and folders",
+    )
+    p.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of a pair, in pixels")
+    p.add_argument(
+        "--density", type=float, nargs=2, metavar=("LOW", "HIGH"), help="area that nuclei cover"
+    )
+    p.add_argument(
+        "--mean-area",
+        dest="mean_area_px",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="mean area of a nucleus (pixels)",
+    )
+    p.add_argument(
+        "--perturb",
+        type=float,
+        metavar="SHARE",
+        help="of the nuclei that are moved, turned, resized, copied or deleted at random",
+    )
+    p.add_argument("--no-turns", action="store_true", help="take given layouts as they lie")
+
+
+def _add_images(p: Any) -> None:
+    p.add_argument("--stain", nargs="+", metavar="PRESET", help="stains to choose from")
+    p.add_argument(
+        "--vary-stain", dest="stain_spread", type=float, metavar="SPREAD", help="1 = as real slides"
+    )
+    p.add_argument("--guidance", type=float, nargs=2, metavar=("LOW", "HIGH"), help="strength")
+    p.add_argument("--steps", type=int, help="sampling steps of the image")
+    p.add_argument("--layout-steps", type=int, help="sampling steps of the layout")
+    p.add_argument("--sampler")
+    p.add_argument("--image-checkpoint", metavar="NAME")
+    p.add_argument("--structure-checkpoint", metavar="NAME")
+    p.add_argument("--precision", choices=("auto", "bf16", "fp32"))
+
+
+def _add_sharing(p: Any) -> None:
+    p.add_argument(
+        "--processes",
+        type=int,
+        default=0,
+        help="on this machine; by default one a core, or a GPU; several a GPU keep it busy",
+    )
+    p.add_argument("--shard", metavar="K/N", help="make only part K of N, on any machine")
+    p.add_argument("--device", help="auto, cpu, cuda or mps")

@@ -1,0 +1,336 @@
+"""Many pairs from one plan: shared among processes, gone on with after an interruption.
+
+Of item i the files ``<i>.png``, ``<i>_labels.tif`` and ``<i>.json`` are written, the JSON last: an
+item with its JSON is complete. Nothing else needs to be remembered.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from napari_nudiff.dataset.images import read_layout, write_text
+from napari_nudiff.dataset.pairs import turned
+from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.errors import DatasetError, LayoutError, RequestError
+from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected
+from napari_nudiff.nuclei.perturbation import perturb
+from napari_nudiff.synthesis.device import resolve_device, using_threads
+from napari_nudiff.synthesis.generation_plan import (
+    GenerationPlan,
+    Item,
+    item_of,
+    layout_request,
+    with_count,
+)
+from napari_nudiff.synthesis.pipeline import Job, render, sample_layout
+from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.synthesis.room import available_bytes
+
+PLAN = "plan.json"
+SCHEMA = 1
+_LEFTOVER_S = 600  # temporary folders this old were left by a process that was killed
+_BYTES_A_PROCESS = 1_000_000_000  # on a CPU, at 256 px
+_WAITING = 4  # finished pairs that wait for the disk
+Labels = NDArray[np.int32]
+
+
+class Made(NamedTuple):
+    """An item that is on the disk.
+
+    Attributes
+    ----------
+    number : int
+    done, total : int
+        Items of this process that are complete, of how many.
+    """
+
+    number: int
+    done: int
+    total: int
+
+
+def generate(
+    plan: GenerationPlan, out: Path, *, rank: int = 0, ranks: int = 1
+) -> Generator[Made | Progress, None, None]:
+    """Make the items of a plan that are missing in a folder.
+
+    Parameters
+    ----------
+    plan : GenerationPlan
+    out : Path
+    rank, ranks : int
+        Of the processes that share the work, which this one is, of how many: it makes the items
+        whose number leaves this remainder.
+
+    Yields
+    ------
+    Made or Progress
+        After each item, and after each step of one.
+
+    Raises
+    ------
+    DatasetError
+        The folder holds something else, the items of another plan, or cannot be written to. What
+        is complete stays.
+    LayoutError, RequestError, CheckpointError
+        As of `sample_layout` and `render`.
+    """
+    out = Path(out)
+    plan = with_fingerprints(plan)
+    begin(plan, out)
+    _delete_leftovers(out)
+    own = range(rank, plan.count, ranks)
+    missing = [number for number in own if not path_of(out, number).is_file()]
+    done = len(own) - len(missing)
+    with _alone(out, rank, ranks), using_threads(1), _Writer(out) as writer:
+        for number in missing:
+            sample = yield from make(plan, number)
+            done += 1
+            writer.write(number, sample)
+            yield Made(number, done, len(own))
+
+
+def make(plan: GenerationPlan, number: int) -> Job:
+    """Make one item of a plan.
+
+    Parameters
+    ----------
+    plan : GenerationPlan
+        With fingerprints, where layouts are given.
+    number : int
+
+    Returns
+    -------
+    Sample
+        Its provenance makes it again without the plan, and tells the lineage of its layout.
+    """
+    item = item_of(plan, number)
+    first = yield from _first_layout(plan, item)
+    labels = first
+    if plan.perturb:
+        labels = perturb(first, plan.perturb, item.perturb_seed)
+    sample = yield from render(labels, item.render)
+    root = _root_of(plan, item) or layout_sha256(first)
+    lineage = {"root": root, "layouts": plan.layouts, "plan_sha256": plan.sha256, "item": number}
+    more = {"lineage": lineage, "threads": torch.get_num_threads()}
+    return replace(sample, provenance=sample.provenance | more)
+
+
+def best_processes(plan: GenerationPlan) -> int:
+    """How many processes a machine has room for: one a core, or a GPU."""
+    device = resolve_device(plan.device)
+    if device.type == "cuda":
+        return torch.cuda.device_count() if plan.device in {"auto", "cuda"} else 1
+    if device.type != "cpu":
+        return 1
+    available = available_bytes(device)
+    room = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if available is not None:
+        room = min(room, available // _BYTES_A_PROCESS)
+    return max(1, min(room, plan.count))
+
+
+def begin(plan: GenerationPlan, out: Path) -> None:
+    """Write the plan into a folder, or check that it is the one that is there.
+
+    Raises
+    ------
+    DatasetError
+        Something else is there, or it cannot be written to.
+    """
+    stored = read_plan(out)
+    if stored is None:
+        if out.exists() and any(path for path in out.iterdir() if not path.name.startswith(".")):
+            raise DatasetError(
+                f"{out} holds other files. Nothing was written. Give an empty folder or a new one."
+            )
+        stored = plan
+    elif stored.sha256 != plan.sha256:
+        changed = [k for k, v in plan.to_dict().items() if stored.to_dict()[k] != v]
+        raise DatasetError(
+            f"{out} holds pairs of another plan ({', '.join(changed)} differ). Nothing was "
+            "written. Give another folder, or the plan that is there: "
+            f"nudiff generate --plan {out / PLAN}"
+        )
+    count = max(plan.count, stored.count)
+    if not (out / PLAN).is_file() or count != stored.count:
+        content = {"kind": "nudiff generation plan", "schema": SCHEMA}
+        write_text(out / PLAN, json.dumps(content | with_count(plan, count).to_dict(), indent=1))
+
+
+def read_plan(out: Path) -> GenerationPlan | None:
+    """The plan of a folder; None where there is none.
+
+    Raises
+    ------
+    DatasetError
+        It is damaged.
+    """
+    path = Path(out) / PLAN
+    if not path.is_file():
+        return None
+    return plan_in(path)
+
+
+def plan_in(path: Path) -> GenerationPlan:
+    """The plan in a JSON file that a run wrote.
+
+    Raises
+    ------
+    DatasetError
+        It is damaged, or of a newer version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("kind") != "nudiff generation plan" or content.pop("schema") != SCHEMA:
+            raise ValueError("it is of another version")
+        return GenerationPlan.from_dict(content)
+    except (OSError, ValueError, KeyError, AttributeError, RequestError) as error:
+        raise DatasetError(f"Cannot read the plan {path}: {error}") from error
+
+
+def path_of(out: Path, number: int) -> Path:
+    """The file that is there when an item is complete."""
+    return Path(out) / f"{stem_of(number)}.json"
+
+
+def stem_of(number: int) -> str:
+    """Name of the files of an item."""
+    return f"{number:06d}"
+
+
+def with_fingerprints(plan: GenerationPlan) -> GenerationPlan:
+    """The plan with the fingerprints of the layouts that are given, which are all read once.
+
+    Raises
+    ------
+    DatasetError, LayoutError
+        A layout cannot be read, is too small, or is another than when the plan was made.
+    """
+    if plan.layouts != "given":
+        return plan
+    found = tuple(layout_sha256(_given(plan, number)) for number in range(len(plan.given)))
+    if plan.given_sha256 not in {(), found}:
+        raise DatasetError(
+            "The given layouts are not those that the plan was made with: their fingerprints "
+            "differ. Nothing was written. Give the same files, or a new folder."
+        )
+    return replace(plan, given_sha256=found)
+
+
+# Layouts
+
+
+def _first_layout(plan: GenerationPlan, item: Item) -> Generator[Progress, None, Labels]:
+    if plan.layouts == "sampled":
+        return (yield from sample_layout(layout_request(plan, item))).labels
+    if plan.layouts == "scattered":
+        return scatter_nuclei(
+            (plan.height_px, plan.width_px),
+            density=0.2 if item.density is None else item.density,
+            mean_area_px=item.mean_area_px or 350.0,
+            seed=item.layout_seed,
+        )
+    whole = turned(_given(plan, item.given), item.turns, item.mirrored)
+    return _part(whole, plan, item)
+
+
+def _given(plan: GenerationPlan, number: int) -> Labels:
+    """A given layout, mended as `checks.check_image` does: so its fingerprint is the same."""
+    path = Path(plan.given[number])
+    labels = relabel_contiguous(split_disconnected(relabel_contiguous(read_layout(path))))
+    fits = min(labels.shape) >= max(plan.height_px, plan.width_px) or (
+        not plan.turn and labels.shape[0] >= plan.height_px and labels.shape[1] >= plan.width_px
+    )
+    if not fits:
+        raise LayoutError(
+            f"{path} is {labels.shape[0]} x {labels.shape[1]} px; parts of {plan.height_px} x "
+            f"{plan.width_px} px shall be taken of it. Leave it out, or ask for a smaller --size."
+        )
+    return labels
+
+
+def _part(labels: Labels, plan: GenerationPlan, item: Item) -> Labels:
+    size = (plan.height_px, plan.width_px)
+    rows, cols = (
+        round(share * (side - wanted))
+        for share, side, wanted in zip(item.corner, labels.shape, size, strict=True)
+    )
+    part = labels[rows : rows + size[0], cols : cols + size[1]]
+    return relabel_contiguous(split_disconnected(part))
+
+
+def _root_of(plan: GenerationPlan, item: Item) -> str:
+    return plan.given_sha256[item.given] if plan.layouts == "given" else ""
+
+
+# Writing
+
+
+class _Writer:
+    """Writes pairs in a thread of its own, so that the device need not wait for the disk."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="write pairs")
+        self._waiting: list[Future[Any]] = []
+
+    def write(self, number: int, sample: Sample) -> None:
+        """Write a pair soon; raises what went wrong with one before."""
+        self._waiting.append(self._pool.submit(write_sample, self._out, stem_of(number), sample))
+        while len(self._waiting) > _WAITING or (self._waiting and self._waiting[0].done()):
+            self._waiting.pop(0).result()
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for the disk; an error that is on its way counts more than one of the disk."""
+        self._pool.shutdown()
+        if kind is None:
+            for waiting in self._waiting:
+                waiting.result()
+
+
+@contextmanager
+def _alone(out: Path, rank: int, ranks: int) -> Iterator[None]:
+    """Two processes with the same share would do everything twice."""
+    lock = FileLock(out / f".share-{rank}-of-{ranks}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise DatasetError(
+            f"Another process is making share {rank + 1} of {ranks} of {out}. Wait for it, or "
+            "share the work with --shard."
+        ) from error
+    except OSError as error:
+        raise DatasetError(f"Cannot write {out}: {error}. Nothing was changed.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _delete_leftovers(out: Path) -> None:
+    """Temporary folders of processes that were killed."""
+    for path in out.glob(".new-*"):
+        try:
+            is_old = time.time() - path.stat().st_mtime > _LEFTOVER_S
+        except OSError:
+            continue  # another process has just deleted it
+        if is_old:
+            shutil.rmtree(path, ignore_errors=True)

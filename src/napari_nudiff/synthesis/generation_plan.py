@@ -1,0 +1,245 @@
+"""What is to be generated: every item follows from the plan and its number alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from napari_nudiff.errors import RequestError
+from napari_nudiff.nuclei.stain import PRESETS, Style, vary_style
+from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+
+Range = tuple[float, float]
+
+LAYOUTS = ("sampled", "scattered", "given")
+_FREE = {"count", "device"}  # they change no item
+_LARGEST_PX = 2048
+
+
+@dataclass(frozen=True)
+class GenerationPlan:
+    """Everything that determines a set of generated pairs."""
+
+    # Pairs in all, over all processes. More can be asked for later.
+    count: int = 16
+    seed: int = 0
+    # Size of every pair (pixels); of given layouts a part of this size is taken.
+    height_px: int = 256
+    width_px: int = 256
+    # "sampled" by the structure model, "scattered" by chance, or "given" as files.
+    layouts: str = "sampled"
+    # Files of given layouts, and the fingerprints of their labels, filled in before a run.
+    given: tuple[str, ...] = ()
+    given_sha256: tuple[str, ...] = ()
+    # Fraction of the area that nuclei cover, from an even distribution; None = as it comes.
+    density: Range | None = (0.03, 0.3)
+    # Mean area of a nucleus (pixels), from an even distribution.
+    mean_area_px: Range = (200.0, 550.0)
+    # Share of the nuclei of a layout that are moved, turned, resized, copied or deleted at random.
+    perturb: float = 0.0
+    # Whether given layouts are turned by quarter turns and mirrored.
+    turn: bool = True
+    # Stains to choose from, by the names of presets; none = as it comes.
+    stains: tuple[str, ...] = ()
+    # How much the stain varies around that: 1 = as real slides differ from each other.
+    stain_spread: float = 0.0
+    # Strength of the guidance, from an even distribution; 1 = off.
+    guidance: Range = (1.2, 1.2)
+    steps: int = 20
+    layout_steps: int = 20
+    sampler: str = "dpmpp_2m"
+    image_checkpoint: str = "tnbc-compact-image"
+    structure_checkpoint: str = "tnbc-compact-structure"
+    precision: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _require(self.count >= 1, "count", self.count, "at least 1")
+        for name in ("height_px", "width_px"):
+            side = getattr(self, name)
+            _require(64 <= side <= _LARGEST_PX, name, side, f"64 to {_LARGEST_PX}")
+        _require(self.layouts in LAYOUTS, "layouts", self.layouts, f"one of {', '.join(LAYOUTS)}")
+        given = bool(self.given)
+        _require(
+            given == (self.layouts == "given"),
+            "given",
+            self.given,
+            "files of layouts where layouts is given",
+        )
+        _require(0 <= self.perturb <= 1, "perturb", self.perturb, "a share, 0 to 1")
+        _require(0 <= self.stain_spread <= 3, "stain_spread", self.stain_spread, "0 to 3")
+        _require_range("density", self.density or (0, 0), 0, 0.9)
+        _require_range("mean_area_px", self.mean_area_px, 31, 10_000)
+        _require_range("guidance", self.guidance, 0, 20)
+        for name in self.stains:
+            _require(name in PRESETS, "stains", name, f"of {', '.join(PRESETS)}")
+        # What else a request refuses is told before the first item is made.
+        RenderRequest(
+            self.image_checkpoint,
+            sampler=self.sampler,
+            steps=self.steps,
+            precision=self.precision,
+            seed=self.seed,
+        )
+        LayoutRequest(steps=self.layout_steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> GenerationPlan:
+        """Build a plan from plain values.
+
+        Raises
+        ------
+        RequestError
+            A name is unknown, or a value is out of range or of the wrong type.
+        """
+        if unknown := sorted(set(values) - {f.name for f in fields(cls)}):
+            raise RequestError(f"Unknown setting in the plan: {', '.join(unknown)}.")
+        try:
+            frozen: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+            }
+            return cls(**frozen)
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"A value of the plan has the wrong type: {error}") from error
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint: plans that make the same items have the same."""
+        values = {k: v for k, v in self.to_dict().items() if k not in _FREE | {"given"}}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+class Item(NamedTuple):
+    """One pair to make.
+
+    Attributes
+    ----------
+    number : int
+    layout_seed, perturb_seed : int
+    density, mean_area_px : float or None
+        Of a sampled or scattered layout.
+    given : int
+        Number of the given layout.
+    turns : int
+        Quarter turns of it.
+    mirrored : bool
+    corner : (float, float)
+        Where the part lies that is taken of it, each 0 to 1.
+    render : RenderRequest
+    """
+
+    number: int
+    layout_seed: int
+    perturb_seed: int
+    density: float | None
+    mean_area_px: float | None
+    given: int
+    turns: int
+    mirrored: bool
+    corner: tuple[float, float]
+    render: RenderRequest
+
+
+def load_plan(path: Path) -> GenerationPlan:
+    """Read a plan from a TOML file.
+
+    Raises
+    ------
+    RequestError
+        The file cannot be read, or is no plan.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"Cannot read the plan {path}: {error}") from error
+    return GenerationPlan.from_dict(values)
+
+
+def item_of(plan: GenerationPlan, number: int) -> Item:
+    """Item ``number`` of a plan, whatever is made before it and by whom."""
+    random = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(number,)))
+    # Everything is drawn, in this order, whether it is needed or not: a setting that is changed
+    # must not change what the others draw.
+    layout_seed, perturb_seed, render_seed, stain_seed = random.integers(2**62, size=4).tolist()
+    area, density, guidance, top, left = random.random(5).tolist()
+    given, turns, mirrored, stain = random.integers((2**31, 4, 2, 2**31)).tolist()
+    render = RenderRequest(
+        plan.image_checkpoint,
+        sampler=plan.sampler,
+        steps=plan.steps,
+        seed=render_seed,
+        precision=plan.precision,
+        device=plan.device,
+        guidance=_between(plan.guidance, guidance),
+        style=_style(plan, stain, stain_seed),
+    )
+    return Item(
+        number,
+        layout_seed,
+        perturb_seed,
+        None if plan.density is None else _between(plan.density, density),
+        None if plan.density is None else _between(plan.mean_area_px, area),
+        given % max(len(plan.given), 1),
+        turns if plan.turn else 0,
+        bool(mirrored) and plan.turn,
+        (top, left),
+        render,
+    )
+
+
+def layout_request(plan: GenerationPlan, item: Item) -> LayoutRequest:
+    """What the structure model is asked for."""
+    return LayoutRequest(
+        plan.structure_checkpoint,
+        sampler=plan.sampler,
+        steps=plan.layout_steps,
+        seed=item.layout_seed,
+        precision=plan.precision,
+        device=plan.device,
+        height_px=plan.height_px,
+        width_px=plan.width_px,
+        density=item.density,
+        mean_area_px=item.mean_area_px,
+    )
+
+
+def with_count(plan: GenerationPlan, count: int) -> GenerationPlan:
+    """The same plan for more or fewer items."""
+    return replace(plan, count=count)
+
+
+def _style(plan: GenerationPlan, choice: int, seed: int) -> Style | None:
+    base = PRESETS[plan.stains[choice % len(plan.stains)]] if plan.stains else None
+    if plan.stain_spread:
+        return vary_style(base, plan.stain_spread, seed)
+    return base
+
+
+def _between(ends: Range, share: float) -> float:
+    low, high = ends
+    return round(low + (high - low) * share, 6)
+
+
+def _require(condition: bool, name: str, value: object, expected: str) -> None:
+    if not condition:
+        raise RequestError(f"{name} is {value!r}; expected {expected}.")
+
+
+def _require_range(name: str, ends: Range, least: float, most: float) -> None:
+    low, high = ends
+    _require(
+        least <= low <= high <= most,
+        name,
+        ends,
+        f"two numbers, the lower first, {least:g} to {most:g}",
+    )
