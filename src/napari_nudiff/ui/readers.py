@@ -1,4 +1,4 @@
-"""Files that napari opens through us: pairs, sessions, large renders, and nuclei of other tools."""
+"""What napari opens through us: pairs, sessions, sets, large renders, and nuclei of other tools."""
 
 from __future__ import annotations
 
@@ -88,7 +88,18 @@ def _paths(path: str | Sequence[str]) -> list[Path]:
 def _reader_of(path: Path) -> Read | None:
     """The reader of a file, after a cheap look: several plugins claim these endings."""
     is_ours, read = _READERS.get((path.suffix.lower(), path.is_dir()), (None, None))
-    return read if is_ours is not None and is_ours(path) else None
+    if is_ours is not None and is_ours(path):
+        return read
+    return _reader_of_folder(path) if path.is_dir() else None
+
+
+def _reader_of_folder(path: Path) -> Read | None:
+    """The reader of a folder of many pairs, whatever it is called."""
+    from napari_nudiff.ui import set_reader
+
+    if set_reader.is_set(path):
+        return set_reader.read_set
+    return set_reader.read_generated if set_reader.is_generated(path) else None
 
 
 # Pairs
