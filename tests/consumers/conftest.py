@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_fill_holes
 
 from napari_nudiff.dataset.candidates import find_candidates
 from napari_nudiff.dataset.export.options import ExportOptions
@@ -58,6 +59,13 @@ class Set:
         names = self.pairs[name][2]
         return [self.plan.class_names.index(names[str(i)]) + 1 for i in range(1, len(names) + 1)]
 
+    def order(self, name: str, *, as_outlines: bool) -> list[int]:
+        """Nuclei in the order of their annotations: outlines of those with holes come first."""
+        labels = self.labels(name)
+        ids = range(1, int(labels.max()) + 1)
+        holed = {i for i in ids if (binary_fill_holes(labels == i) != (labels == i)).any()}
+        return sorted(ids, key=lambda i: (as_outlines and i not in holed, i))
+
 
 def _run(steps):
     while True:
@@ -68,7 +76,7 @@ def _run(steps):
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Set]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Set]:
     """The set in one format."""
     source = tmp_path_factory.mktemp("pairs")
     made = []
@@ -88,8 +96,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Set]:
         made.append((image, labels, classes_of(labels)))
     candidates = find_candidates(source)
 
-    def export(name: str) -> Set:
-        options = ExportOptions(formats=(name,), val=0.25, test=0)
+    def export(name: str, *, val: float = 0.25) -> Set:
+        options = ExportOptions(formats=(name,), val=val, test=0)
         plan = _run(plan_set(candidates, options))
         out = tmp_path_factory.mktemp(name) / "set"
         _run(write_set(out, candidates, plan))

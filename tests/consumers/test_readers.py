@@ -108,8 +108,9 @@ def test_coco(exported, name, least):
         stem = image["file_name"].removesuffix(".png")
         assert (made.folder / "train" / image["file_name"]).is_file()
         annotations = coco.loadAnns(coco.getAnnIds(imgIds=image["id"]))
-        assert [a["category_id"] for a in annotations] == made.classes(stem)
-        for nucleus, annotation in enumerate(annotations, start=1):
+        order = made.order(stem, as_outlines=least < 1)
+        assert [a["category_id"] for a in annotations] == [made.classes(stem)[i - 1] for i in order]
+        for nucleus, annotation in zip(order, annotations, strict=True):
             truth = made.labels(stem) == nucleus
             if least < 1:
                 truth = ndimage.binary_fill_holes(truth)
@@ -146,11 +147,13 @@ def test_ultralytics(exported):
     for place in range(len(found)):
         entry = found.get_image_and_label(place)
         stem = str(entry["im_file"]).replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".png")
-        assert (entry["cls"].ravel().astype(int) + 1).tolist() == made.classes(stem)
+        order = made.order(stem, as_outlines=True)
+        told = (entry["cls"].ravel().astype(int) + 1).tolist()
+        assert told == [made.classes(stem)[i - 1] for i in order]
         masks = found[place]["masks"].numpy()
         assert len(masks) == len(made.classes(stem)) or not made.classes(stem)
         scale = 256 // masks.shape[-1]
-        for nucleus, mask in enumerate(masks if made.classes(stem) else (), start=1):
+        for nucleus, mask in zip(order, masks, strict=bool(order)):
             truth = ndimage.binary_fill_holes(made.labels(stem) == nucleus)
             parts, _ = ndimage.label(truth)
             truth = parts == np.argmax(np.bincount(parts.ravel())[1:]) + 1
@@ -220,18 +223,29 @@ def test_napari_ome_zarr(exported):
     np.testing.assert_array_equal(np.asarray(found[0][0][0]), made.labels(name))
 
 
-def test_hugging_face_folder(exported):
+def test_hugging_face_folder(exported, tmp_path):
     datasets = pytest.importorskip("datasets")
     made = exported("imagefolder")
-    _compare_with_hugging_face(datasets.load_dataset(str(made.folder)), made)
+    found = datasets.load_dataset(str(made.folder), cache_dir=str(tmp_path))
+    _compare_with_hugging_face(found, made)
 
 
-def test_hugging_face_parquet(exported):
+def test_hugging_face_parquet(exported, tmp_path):
     datasets = pytest.importorskip("datasets")
     made = exported("parquet")
-    found = datasets.load_dataset(str(made.folder))
+    found = datasets.load_dataset(str(made.folder), cache_dir=str(tmp_path))
     _compare_with_hugging_face(found, made)
     assert json.loads(found["train"][0]["provenance"])["request"]["seed"] is not None
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "parquet"])
+def test_hugging_face_does_not_take_one_set_for_another(exported, tmp_path, name):
+    """Its cache goes by the name of the folder and the header of the card."""
+    datasets = pytest.importorskip("datasets")
+    for val in (0.25, 0.5):
+        made = exported(name, val=val)
+        found = datasets.load_dataset(str(made.folder), cache_dir=str(tmp_path))
+        _compare_with_hugging_face(found, made)
 
 
 def _compare_with_hugging_face(found, made):

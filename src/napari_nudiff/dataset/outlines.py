@@ -36,6 +36,21 @@ def outlines_of(labels: NDArray[np.integer]) -> Iterator[tuple[int, list[Polygon
             yield nucleus, _polygons(labels[box] == nucleus, (box[1].start, box[0].start))
 
 
+def back_to_front(labels: NDArray[np.integer]) -> list[tuple[int, list[Polygon]]]:
+    """The same in an order in which outlines may be drawn without their holes.
+
+    A nucleus in the hole of another would be covered by it: those with holes come first, the larger
+    before the smaller, and then the others in the order of their ids.
+    """
+
+    def place(nucleus: tuple[int, list[Polygon]]) -> tuple[float, int]:
+        number, polygons = nucleus
+        holed = [abs(_area(part.outline)) for part in polygons if part.holes]
+        return -max(holed, default=0.0), number
+
+    return sorted(outlines_of(labels), key=place)
+
+
 def _polygons(mask: NDArray[np.bool_], corner_xy: tuple[int, int]) -> list[Polygon]:
     padded = np.pad(mask, 1).astype(np.float32)
     # Corners that only touch are no connection, neither of parts nor of holes' surroundings.

@@ -232,7 +232,7 @@ def _member(candidate: Candidate, row: Row, plan: Plan) -> Member:
 
 def _finish(folder: Path, plan: Plan, journal: _Journal) -> None:
     """What stands at the end of a set; done again after an interruption."""
-    whole = Whole(plan.options.title, plan.counts, plan.class_names, _licence(plan))
+    whole = Whole(plan.options.title, plan.counts, plan.class_names, _licence(plan), plan.sha256)
     if _FINISHED not in journal.done:
         for name in plan.options.formats:
             FORMATS[name].finish(folder / name, whole)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_nudiff import __version__
-from napari_nudiff.dataset.outlines import outlines_of
+from napari_nudiff.dataset.outlines import back_to_front
 from napari_nudiff.dataset.readers.coco import find_coco
 from napari_nudiff.dataset.readers.files import Tree
 from napari_nudiff.dataset.readers.labelled import LabelledImage
@@ -130,7 +130,7 @@ def _counts(labels: NDArray[np.uint16], nucleus: int, box: tuple[slice, slice]) 
 def _polygons(labels: NDArray[np.uint16]) -> Segmentations:
     return {
         nucleus: [part.outline[:-1].ravel().tolist() for part in polygons]
-        for nucleus, polygons in outlines_of(labels)
+        for nucleus, polygons in back_to_front(labels)
     }
 
 

@@ -134,7 +134,9 @@ def _write_card(folder: Path, whole: Whole, files: Any) -> None:
     """``README.md`` with the header that the Hub and ``load_dataset`` read."""
     lines = ["---", f"pretty_name: {json.dumps(whole.title)}", "task_categories:"]
     lines += ["- image-segmentation", "tags:", "- histology", "- nuclei", "- synthetic"]
-    lines += ["configs:", "- config_name: default", "  data_files:"]
+    lines += ["configs:", "- config_name: default"]
+    # load_dataset caches by the header alone: without it every set would be the first one read.
+    lines += [f"  description: {json.dumps(f'set {whole.sha256}')}", "  data_files:"]
     for split in whole.counts:
         lines += [f"  - split: {_HUB_NAMES[split]}", f"    path: {json.dumps(files(split))}"]
     classes = ", ".join(f"{i} {name}" for i, name in enumerate(whole.class_names, start=1))

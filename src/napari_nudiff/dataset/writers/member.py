@@ -85,12 +85,15 @@ class Whole:
         Members of each split that has any.
     class_names : tuple of str
     licence : str
+    sha256 : str
+        Fingerprint of what the set was planned to hold.
     """
 
     title: str
     counts: dict[str, int]
     class_names: tuple[str, ...]
     licence: str = "unknown"
+    sha256: str = ""
 
 
 def _nothing_to_finish(folder: Path, whole: Whole) -> None:

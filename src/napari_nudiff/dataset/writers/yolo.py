@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_nudiff.dataset.outlines import outlines_of
+from napari_nudiff.dataset.outlines import back_to_front
 from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_nuclei
 from napari_nudiff.dataset.readers.files import read_array
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
@@ -55,7 +55,7 @@ def read_yolo(folder: Path) -> Iterator[LabelledImage]:
 
 def _lines(member: Member) -> Iterator[str]:
     height, width = member.labels.shape
-    for nucleus, polygons in outlines_of(member.labels):
+    for nucleus, polygons in back_to_front(member.labels):
         points = max(polygons, key=_extent).outline[:-1] / (width, height)
         numbers = " ".join(f"{value:.{_DIGITS}g}" for value in points.ravel())
         yield f"{member.classes[nucleus - 1] - 1} {numbers}\n"
