@@ -138,7 +138,8 @@ def _load_real(found: LabelledImage, rules: Rules) -> Pair:
         raise DatasetError(f"{found.source} cannot be used: {complaints}.")
     known = {} if ready.um_per_px is None else {"um_per_px": ready.um_per_px}
     provenance = {"synthetic": False, "source": found.source, **known}
-    return Pair(Sample(ready.labels, ready.image, provenance), found.name)
+    notes = {"classes": {str(i): name for i, name in ready.classes.items()}}
+    return Pair(Sample(ready.labels, ready.image, provenance), found.name, notes=notes)
 
 
 def _is_session(folder: Path) -> bool:

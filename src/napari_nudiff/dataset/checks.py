@@ -64,12 +64,15 @@ class Ready(NamedTuple):
     um_per_px : float or None
     source_sha256 : str
         Fingerprint of the image before it was resampled.
+    classes : dict of int to str
+        Of nuclei by their numbers, where the files tell.
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int32]
     um_per_px: float | None
     source_sha256: str
+    classes: dict[int, str]
 
 
 def check_image(found: LabelledImage, rules: Rules) -> tuple[Ready | None, list[Problem]]:
@@ -106,7 +109,26 @@ def check_image(found: LabelledImage, rules: Rules) -> tuple[Ready | None, list[
     if factor != 1:
         image = resample_image(image, factor)
         labels = relabel_contiguous(resample_labels(labels, factor))
-    return Ready(image, labels, um_per_px, sha256), told.problems
+    return Ready(image, labels, um_per_px, sha256, _classes(loaded, labels)), told.problems
+
+
+def _classes(loaded: Loaded, labels: NDArray[np.int32]) -> dict[int, str]:
+    """The class of most pixels of each nucleus, however nuclei were numbered since."""
+    if loaded.types is None or not len(loaded.type_names):
+        return {}
+    types = np.asarray(loaded.types)
+    rows, cols = (
+        (np.arange(new) * old) // new for new, old in zip(labels.shape, types.shape, strict=True)
+    )
+    types = types[rows[:, None], cols]
+    known = sorted(loaded.type_names)
+    votes = [np.bincount(labels[types == k], minlength=int(labels.max()) + 1) for k in known]
+    most, count = np.argmax(votes, axis=0), np.max(votes, axis=0)
+    return {
+        nucleus: loaded.type_names[known[most[nucleus]]]
+        for nucleus in range(1, len(most))
+        if count[nucleus]
+    }
 
 
 def pixels_sha256(image: NDArray[np.uint8]) -> str:

@@ -44,23 +44,29 @@ def _find_in(tree: Tree, path: Path, content: Any) -> list[LabelledImage]:
         for annotation in content["annotations"]:
             annotations[annotation["image_id"]].append(annotation)
         named = [(str(i["file_name"]), annotations[i["id"]], i) for i in content["images"]]
-    except (KeyError, TypeError) as error:
+        names = {int(c["id"]): str(c["name"]) for c in content.get("categories", ())}
+    except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(
             f"{path.name} is no COCO file of instances: {error!r}. Lists of images (id, file_name) "
             "and annotations (image_id, segmentation) are needed."
         ) from error
-    return [_labelled(tree, path, name, of_it, image) for name, of_it, image in named]
+    return [_labelled(tree, path, name, of_it, image, names) for name, of_it, image in named]
 
 
 def _labelled(
-    tree: Tree, path: Path, name: str, annotations: list[Annotation], entry: dict[str, Any]
+    tree: Tree,
+    path: Path,
+    name: str,
+    annotations: list[Annotation],
+    entry: dict[str, Any],
+    names: dict[int, str],
 ) -> LabelledImage:
     file_name = PurePosixPath(name.replace("\\", "/"))
     image = _image(tree, path, file_name)
     if image is None:
         complaint = f"{path.name} names {name}, which is not below {tree.root.name}."
         return unreadable(file_name.stem, tree.source_of(path), complaint)
-    load = partial(_load, image, annotations, (entry.get("height"), entry.get("width")))
+    load = partial(_load, image, annotations, (entry.get("height"), entry.get("width")), names)
     return LabelledImage(image.stem, tree.source_of(image), load)
 
 
@@ -76,7 +82,12 @@ def _image(tree: Tree, path: Path, name: PurePosixPath) -> Path | None:
     return max(found, key=shared, default=None)
 
 
-def _load(image_path: Path, annotations: list[Annotation], told: tuple[Any, Any]) -> Loaded:
+def _load(
+    image_path: Path,
+    annotations: list[Annotation],
+    told: tuple[Any, Any],
+    names: dict[int, str],
+) -> Loaded:
     image = read_array(image_path)
     shape = image.shape[:2]
     if None not in told and tuple(told) != shape:
@@ -91,7 +102,9 @@ def _load(image_path: Path, annotations: list[Annotation], told: tuple[Any, Any]
         raise DatasetError(f"An annotation of {image_path.name} is damaged: {error}") from error
     crowds = len(annotations) - len(single)
     notes = (f"{crowds} crowds (iscrowd) left out",) if crowds else ()
-    return Loaded(image, labels, read_um_per_px(image_path), notes + lost_note(lost))
+    types = np.array([0, *(a.get("category_id", 0) for a in single)])[labels]
+    um_per_px = read_um_per_px(image_path)
+    return Loaded(image, labels, um_per_px, notes + lost_note(lost), types, names)
 
 
 def _draw(annotations: list[Annotation], shape: tuple[int, int]) -> tuple[NDArray[np.int32], int]:

@@ -14,6 +14,7 @@ from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, of_sam
 from napari_nudiff.errors import DatasetError
 
 VARIABLE = "inst_map"
+_TYPES = "type_map"
 
 
 def find_hovernet(tree: Tree) -> list[LabelledImage]:
@@ -22,7 +23,19 @@ def find_hovernet(tree: Tree) -> list[LabelledImage]:
 
 
 def _load(image: Path, path: Path) -> Loaded:
-    return Loaded(read_array(image), read_instances(path), read_um_per_px(image))
+    labels, types = read_instances(path), _types(path)
+    loaded = Loaded(read_array(image), labels, read_um_per_px(image))
+    if types is None or types.shape != labels.shape:
+        return loaded
+    numbers = np.unique(types[types > 0]).tolist()
+    names = {int(number): f"type {int(number)}" for number in numbers}
+    return loaded._replace(types=types, type_names=names)
+
+
+def _types(path: Path) -> NDArray[Any] | None:
+    """``type_map`` of a file that could be read before; None where it has none."""
+    types: NDArray[Any] | None = scipy.io.loadmat(path, variable_names=[_TYPES]).get(_TYPES)
+    return types
 
 
 def read_instances(path: Path) -> NDArray[Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -27,12 +28,18 @@ class Loaded(NamedTuple):
         None where the files do not tell.
     notes : tuple of str
         What the reader left out or had to decide.
+    types : ndarray, (H, W), integer, or None
+        Number of the class at each pixel, 0 = none; None where the files have no classes.
+    type_names : mapping of int to str
+        What the classes are called.
     """
 
     image: NDArray[Any]
     labels: NDArray[Any]
     um_per_px: float | None = None
     notes: tuple[str, ...] = ()
+    types: NDArray[Any] | None = None
+    type_names: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

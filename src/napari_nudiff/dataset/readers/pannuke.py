@@ -15,6 +15,9 @@ from napari_nudiff.dataset.readers.files import Tree
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.errors import DatasetError
 
+CHANNELS = ("neoplastic", "inflammatory", "connective", "dead", "epithelial")
+"""Its classes in the order of the channels of its masks; the sixth is the background."""
+
 UM_PER_PX = 0.25  # its paper: everything is at 40x
 _CONTAINERS = {"images", "masks"}  # folders that do not name a fold
 
@@ -55,8 +58,14 @@ def _fold(tree: Tree, images: Path, masks: Path, types: Path | None) -> list[Lab
 
 def _load(images: Path, masks: Path, place: int) -> Loaded:
     image = np.array(_open(images)[place])
-    labels = _merge(np.asarray(_open(masks)[place, ..., :-1]))
-    return Loaded(image, labels, UM_PER_PX)
+    channels = np.asarray(_open(masks)[place, ..., :-1])
+    labels = _merge(channels)
+    if channels.shape[-1] != len(CHANNELS):
+        return Loaded(image, labels, UM_PER_PX)
+    # Of several channels the last is on top, as in the labels.
+    last = channels.shape[-1] - np.argmax(channels[..., ::-1] > 0, axis=-1)
+    types = np.where(channels.max(axis=-1) > 0, last, 0)
+    return Loaded(image, labels, UM_PER_PX, types=types, type_names=dict(enumerate(CHANNELS, 1)))
 
 
 def _merge(channels: NDArray[Any]) -> NDArray[np.int64]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_nuclei, lost_note
 from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
 from napari_nudiff.dataset.readers.json_file import mentions, read_json
@@ -29,9 +31,13 @@ def _is_geojson(path: Path) -> bool:
 
 def _load(image_path: Path, path: Path) -> Loaded:
     image = read_array(image_path)
-    nuclei, notes = read_outlines(path)
+    nuclei, notes, classes = _read(path)
     labels, lost = draw_nuclei(nuclei, image.shape[:2])
-    return Loaded(image, labels, read_um_per_px(image_path), (*notes, *lost_note(lost)))
+    names = dict(enumerate(sorted({name for name in classes if name}), start=1))
+    numbers = {name: number for number, name in names.items()}
+    types = np.array([0, *(numbers.get(name, 0) for name in classes)])[labels]
+    um_per_px = read_um_per_px(image_path)
+    return Loaded(image, labels, um_per_px, (*notes, *lost_note(lost)), types, names)
 
 
 def read_outlines(path: Path) -> tuple[list[list[Polygon]], list[str]]:
@@ -42,15 +48,28 @@ def read_outlines(path: Path) -> tuple[list[list[Polygon]], list[str]]:
     DatasetError
         The file cannot be read, or is damaged.
     """
+    shapes, notes, _ = _read(path)
+    return shapes, notes
+
+
+def _read(path: Path) -> tuple[list[list[Polygon]], list[str], list[str]]:
+    """The same, and the name of the class of each nucleus, "" where it has none."""
     features = _features(path)
     try:
         nuclei, notes = _choose(features)
         shapes = [_polygons(_geometry(feature)) for feature in nuclei]
+        classes = [_class_of(feature) for feature in nuclei]
     except (DatasetError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path.name} holds a damaged object: {error}") from error
     if others := shapes.count([]):
         notes.append(f"{others} objects that are no areas (points, lines) left out")
-    return [shape for shape in shapes if shape], notes
+    areas = [i for i, shape in enumerate(shapes) if shape]
+    return [shapes[i] for i in areas], notes, [classes[i] for i in areas]
+
+
+def _class_of(feature: Feature) -> str:
+    told = (feature.get("properties") or {}).get("classification") or {}
+    return str(told.get("name", "")) if isinstance(told, dict) else ""
 
 
 def _features(path: Path) -> list[Feature]:

@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 
 from napari_nudiff.dataset.readers.files import Tree
 from napari_nudiff.dataset.readers.labelled import LabelledImage
-from napari_nudiff.dataset.readers.pannuke import find_pannuke
+from napari_nudiff.dataset.readers.pannuke import CHANNELS, find_pannuke
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole, splits_in
 from napari_nudiff.errors import RequestError
 
 PATCH_PX = 256
-CHANNELS = ("neoplastic", "inflammatory", "connective", "dead", "epithelial")
-"""PanNuke's classes in the order of its channels; the sixth is the background."""
-
 _ARRAYS = ("images", "masks", "types")
 
 
