@@ -87,11 +87,13 @@ class Review:
         """
         for name in ("realism", "correctness", "confidence"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or value not in GRADES):
+            if value is not None and (type(value) is not int or value not in GRADES):
                 raise DatasetError(f"{name} is {value!r}; a whole number from 1 to 5 was expected.")
         if unknown := set(self.reasons) - set(REASONS):
             known = ", ".join(REASONS)
             raise DatasetError(f"{', '.join(sorted(unknown))} is no reason; there are {known}.")
+        if any(type(nucleus_id) is not int for nucleus_id in self.flagged):
+            raise DatasetError(f"{self.flagged!r} was flagged; ids of nuclei were expected.")
         if self.answer not in ANSWERS:
             raise DatasetError(f"{self.answer!r} is no answer; “real” or “synthetic” was expected.")
 
@@ -165,6 +167,13 @@ class Reviews:
     def of(self, reviewer: str, image: str) -> Review | None:
         """What a reviewer says of an image."""
         return self.latest.get((reviewer, image))
+
+
+_KINDS = {
+    kind: {one.name: str(one.type).split("[")[0] for one in fields(kind)}
+    for kind in (Review, Order)
+}
+"""The types of their fields; JSON knows no tuples, and anything may stand in a file."""
 
 
 # Writing
@@ -314,6 +323,23 @@ def grades_in(source: Path | Iterable[Path]) -> dict[str, Grade]:
     return {image: _grade(reviews) for image, reviews in by_image.items()}
 
 
+def grade_lines(reviews: Iterable[Review]) -> list[str]:
+    """What each reviewer graded, in a line each."""
+    by_reviewer: defaultdict[str, list[Review]] = defaultdict(list)
+    for review in reviews:
+        if review.is_graded:
+            by_reviewer[review.reviewer].append(review)
+    return [_grade_line(name, said) for name, said in sorted(by_reviewer.items())]
+
+
+def _grade_line(name: str, reviews: list[Review]) -> str:
+    grade, flags = _grade(reviews), sum(len(review.flagged) for review in reviews)
+    parts = [f"{name}: {len(reviews)} graded"]
+    for what, mean in (("realism", grade.realism), ("labels", grade.correctness)):
+        parts += [] if mean is None else [f"{what} {mean:.1f}"]
+    return ", ".join([*parts, f"{flags} flagged"])
+
+
 def _grade(reviews: list[Review]) -> Grade:
     flagged = frozenset(nucleus for review in reviews for nucleus in review.flagged)
     return Grade(
@@ -355,7 +381,7 @@ def _entries(path: Path, dropped: list[str]) -> Iterator[Review | Order]:
             dropped.append(f"{path.name}, line {number}: {why}")
             continue
         latest = max(latest, entry.at)  # clocks are set back, files are not
-        yield replace(entry, at=latest)
+        yield entry if entry.at == latest else replace(entry, at=latest)
 
 
 def _entry(told: Any) -> Review | Order:
@@ -364,12 +390,13 @@ def _entry(told: Any) -> Review | Order:
     if told["schema"] > SCHEMA:
         raise DatasetError(f"it has schema {told['schema']}; this version reads {SCHEMA}")
     kind: type[Review | Order] = Order if told.get("kind") == "order" else Review
-    names = {one.name for one in fields(kind)}
-    values = {name: value for name, value in told.items() if name in names}
+    kinds = _KINDS[kind]
+    values = {name: value for name, value in told.items() if name in kinds}
     for name, value in values.items():
-        if isinstance(value, list):
+        if kinds[name] == "str" and not isinstance(value, str):
+            raise DatasetError(f"its {name} is {value!r}; text was expected")
+        if kinds[name] == "tuple":
             values[name] = tuple(value)
-    for name in ("reviewer", "image" if kind is Review else "seed", "at"):
-        if name not in values:
-            raise DatasetError(f"{name} is missing")
+    if missing := [name for name in ("reviewer", "at") if not values.get(name)]:
+        raise DatasetError(f"its {' and '.join(missing)} is missing")
     return kind(**values)
