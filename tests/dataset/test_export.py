@@ -12,7 +12,6 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from napari_nudiff.dataset.export.split import split_families
 from napari_nudiff.dataset.export.verification import provenance_in, verify_set
 from napari_nudiff.dataset.export.writing import part_of, write_set
 from napari_nudiff.dataset.images import write_layout, write_rgb
+from napari_nudiff.dataset.review import Grade
 from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
 from napari_nudiff.errors import DatasetError, RequestError
 
@@ -197,10 +197,12 @@ def test_gate_by_grades_and_by_stars(tmp_path):
     candidates = find_candidates(write_pairs(tmp_path / "pairs", 4))
     hashes = [pixels_sha256(c.load().sample.image) for c in candidates]
     grades = {
-        hashes[0]: SimpleNamespace(realism=4.5, correctness=5),
-        hashes[1]: SimpleNamespace(realism=2.0, correctness=5),
-        hashes[2]: SimpleNamespace(realism=None, correctness=5),
+        hashes[0]: Grade(realism=4.5, correctness=5, flagged=frozenset({1}), reviewers=1),
+        hashes[1]: Grade(realism=2.0, correctness=5, flagged=frozenset(), reviewers=1),
+        hashes[2]: Grade(realism=None, correctness=5, flagged=frozenset(), reviewers=1),
     }
+    unflagged = ExportOptions(gate=Gate(without_flags=True))
+    assert [r.index for r in run(plan_set(candidates, unflagged, grades)).rows] == [1, 2, 3]
     gate = ExportOptions(gate=Gate(min_realism=3))
     plan = run(plan_set(candidates, gate, grades))
     assert [row.index for row in plan.rows] == [0]

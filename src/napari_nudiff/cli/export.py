@@ -115,6 +115,7 @@ def _options(args: argparse.Namespace) -> ExportOptions:
         gate=Gate(
             min_realism=args.min_realism,
             min_correctness=args.min_correctness,
+            without_flags=args.without_flags,
             starred=args.starred,
             applied=args.applied,
             min_nuclei=args.min_nuclei,
@@ -308,6 +309,7 @@ def _add_gate(p: Any) -> None:
     p.add_argument("--reviews", type=Path, metavar="DIR", help="folder of review files")
     p.add_argument("--min-realism", type=float, default=0, metavar="GRADE", help="1 to 5")
     p.add_argument("--min-correctness", type=float, default=0, metavar="GRADE", help="1 to 5")
+    p.add_argument("--without-flags", action="store_true", help="none with flagged nuclei")
     p.add_argument("--starred", action="store_true", help="those starred in their session")
     p.add_argument("--applied", action="store_true", help="those applied in their session")
     p.add_argument("--min-nuclei", type=int, default=0, metavar="N")

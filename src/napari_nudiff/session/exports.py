@@ -23,6 +23,7 @@ from napari_nudiff.dataset.export.writing import check_out, write_set
 from napari_nudiff.dataset.pair_file import Pair
 from napari_nudiff.dataset.review import grades_in
 from napari_nudiff.session.jobs import Job, JobError, JobQueue, Work
+from napari_nudiff.session.review import folder_beside
 
 if TYPE_CHECKING:
     from napari_nudiff.session.results import Results
@@ -63,7 +64,7 @@ class Sources:
 
     def grades(self) -> Mapping[str, Any]:
         """What reviewers said, by the fingerprint of the image."""
-        folders = [folder if folder.is_dir() else folder.parent for folder in self.folders]
+        folders = {folder_beside(folder): None for folder in self.folders}
         return {key: grade for folder in folders for key, grade in grades_in(folder).items()}
 
 

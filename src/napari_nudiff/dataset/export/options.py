@@ -24,6 +24,8 @@ class Gate:
     ----------
     min_realism, min_correctness : float
         Least mean grade of the reviewers, 1 to 5; 0 asks for no review.
+    without_flags : bool
+        Leave out those with nuclei that a reviewer flagged.
     starred, applied : bool
         Only those that were starred, or applied, in their session.
     min_nuclei : int
@@ -32,6 +34,7 @@ class Gate:
 
     min_realism: float = 0
     min_correctness: float = 0
+    without_flags: bool = False
     starred: bool = False
     applied: bool = False
     min_nuclei: int = 0

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -51,6 +51,11 @@ class Graded(Protocol):
     @property
     def correctness(self) -> float | None:
         """Of the labels, 1 to 5."""
+        ...
+
+    @property
+    def flagged(self) -> Collection[int]:
+        """Ids of nuclei that somebody flagged."""
         ...
 
 
@@ -256,7 +261,11 @@ class _Judge:
             return "the same image again"
         if len(content.classes) < gate.min_nuclei:
             return f"fewer than {gate.min_nuclei} nuclei"
-        if not candidate.synthetic or not gate.asks_for_review:
+        if not candidate.synthetic:
+            return ""
+        if gate.without_flags and grade is not None and grade.flagged:
+            return "flagged nuclei"
+        if not gate.asks_for_review:
             return ""
         for name in ("realism", "correctness"):
             least, mean = getattr(gate, f"min_{name}"), getattr(grade, name, None)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
@@ -49,6 +50,7 @@ class ExportSourcesPanel(QWidget):
         self.add_pairs, self.add_real = QPushButton("Add pairs…"), QPushButton("Add real…")
         self.remove = QPushButton("Remove")
         self.realism, self.correctness = _grade_box(), _grade_box()
+        self.without_flags = QCheckBox("Leave out pairs with flagged nuclei")
         self._lay_out()
         self._connect()
 
@@ -85,7 +87,11 @@ class ExportSourcesPanel(QWidget):
 
     def gate(self) -> Gate:
         """The least grades."""
-        return Gate(min_realism=self.realism.value(), min_correctness=self.correctness.value())
+        return Gate(
+            min_realism=self.realism.value(),
+            min_correctness=self.correctness.value(),
+            without_flags=self.without_flags.isChecked(),
+        )
 
     def _choose(self, is_real: bool) -> None:
         what = "labelled real images" if is_real else "pairs or a session"
@@ -106,6 +112,7 @@ class ExportSourcesPanel(QWidget):
         self.folders.itemSelectionChanged.connect(
             lambda: self.remove.setEnabled(bool(self.folders.selectedItems()))
         )
+        self.without_flags.toggled.connect(lambda _: self.changed.emit())
         for box in (self.realism, self.correctness):
             box.valueChanged.connect(lambda _: self.changed.emit())
 
@@ -136,6 +143,7 @@ class ExportSourcesPanel(QWidget):
         layout.addWidget(self.folders)
         layout.addLayout(buttons)
         layout.addLayout(below)
+        layout.addWidget(self.without_flags)
 
 
 def _grade_box() -> Any:
