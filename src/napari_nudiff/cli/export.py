@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_nudiff.dataset.export.options import ExportOptions
     from napari_nudiff.dataset.export.plan import Plan, Step
     from napari_nudiff.dataset.problems import Problem
+    from napari_nudiff.dataset.review import Grade
 
     Made = TypeVar("Made")
 
@@ -146,12 +147,13 @@ def _candidates(args: argparse.Namespace) -> list[Candidate]:
     return found + [candidate for source in args.real for candidate in find_real(source, rules)]
 
 
-def _grades(args: argparse.Namespace) -> Any:
-    if args.reviews is None:
-        return {}
+def _grades(args: argparse.Namespace) -> dict[str, Grade]:
+    """What reviewers said, in the folder that is named, or where the Review dock keeps it."""
     from napari_nudiff.dataset.review import grades_in
+    from napari_nudiff.session.review import folder_beside
 
-    return grades_in(args.reviews)
+    folders = [args.reviews] if args.reviews else dict.fromkeys(map(folder_beside, args.sources))
+    return {image: grade for folder in folders for image, grade in grades_in(folder).items()}
 
 
 def _summary(plan: Plan) -> str:
@@ -306,7 +308,9 @@ def _add_split(p: Any) -> None:
 
 
 def _add_gate(p: Any) -> None:
-    p.add_argument("--reviews", type=Path, metavar="DIR", help="folder of review files")
+    p.add_argument(
+        "--reviews", type=Path, metavar="DIR", help="of review files; else beside the pairs"
+    )
     p.add_argument("--min-realism", type=float, default=0, metavar="GRADE", help="1 to 5")
     p.add_argument("--min-correctness", type=float, default=0, metavar="GRADE", help="1 to 5")
     p.add_argument("--without-flags", action="store_true", help="none with flagged nuclei")
