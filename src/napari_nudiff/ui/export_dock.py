@@ -83,6 +83,7 @@ class ExportDock(QWidget):
             self.exports.cancel()
             self.table.clear(_NOTHING)
         elif options is not None:
+            self.table.notes.setText("Counting…")
             self.exports.count(sources, options)
 
     def _on_export_requested(self) -> None:
