@@ -168,6 +168,14 @@ def test_synthetic_images_of_held_out_patients_layouts_are_left_out(tmp_path):
     assert len(run(plan_set(candidates, everywhere)).in_split("test")) == 4
 
 
+def test_patients_that_are_not_there_cannot_be_held_out(tmp_path):
+    real = find_real(write_real(tmp_path / "real"))
+    with pytest.raises(RequestError, match="--test-groups 33 matches no patient.* are .*03"):
+        run(plan_set(real, ExportOptions(test_groups=("03", "33"))))
+    with pytest.raises(RequestError, match="--val-groups 33 .* The patients are none"):
+        run(plan_set(find_candidates(write_pairs(tmp_path, 2)), ExportOptions(val_groups=("33",))))
+
+
 def test_patients_are_never_torn_apart_and_shares_count_real_images(tmp_path):
     real = find_real(write_real(tmp_path / "real", patients=10, images=3))
     candidates = find_candidates(write_pairs(tmp_path / "syn", 40)) + real

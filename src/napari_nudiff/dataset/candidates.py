@@ -170,17 +170,16 @@ def _session(folder: Path) -> dict[str, list[str]]:
 
 
 def _of_folder(folder: Path) -> Iterator[Candidate]:
-    for path in sorted(p for p in folder.rglob("*") if not _is_hidden(p.relative_to(folder))):
-        if path.suffix == EXTENSION and path.is_file():
+    """Of its folders too; a session among them counts as one, without its layouts."""
+    for path in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
+        if path.is_dir():
+            yield from _of_session(path) if _is_session(path) else _of_folder(path)
+        elif path.suffix == EXTENSION:
             yield candidate_of_file(path)
         elif path.suffix == ".json" and _is_sample(path):
             yield Candidate(
                 path.stem, str(path), partial(_load_sample, path), partial(read_provenance, path)
             )
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _is_sample(path: Path) -> bool:

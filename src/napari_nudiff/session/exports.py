@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -157,7 +156,7 @@ class Exports:
     def _start(self, title: str, work: Callable[[Job], Generator[Step, None, Any]]) -> None:
         job = Job(cast("Callable[[Job], Work]", work), title=title)
         job.progressed.connect(self._on_progressed)
-        job.ended.connect(partial(self._on_ended))
+        job.ended.connect(self._on_ended)
         self._job = job
         self.busy_changed.emit()
         self._queue.add(job)

@@ -190,8 +190,9 @@ def plan_set(
     DatasetError
         Pairs cannot be read, or none is left.
     RequestError
-        The options do not suit the pairs.
+        The options do not suit the pairs, such as a pattern of patients that matches none.
     """
+    _check_patterns(candidates, options)
     judge = _Judge(options, grades or {})
     for number, candidate in enumerate(candidates):
         yield Step("read", number, len(candidates))
@@ -336,6 +337,20 @@ class _Judge:
         if left := len(rows) - len(kept):
             self.left_out["synthetic, of a layout that is held out"] = left
         return kept
+
+
+def _check_patterns(candidates: Sequence[Candidate], options: ExportOptions) -> None:
+    """A patient misspelt would be trained on, and nobody would know."""
+    real = [candidate for candidate in candidates if not candidate.synthetic]
+    for split, patterns in ((TEST, options.test_groups), (VAL, options.val_groups)):
+        for pattern in patterns:
+            if not any(_matches(candidate, pattern) for candidate in real):
+                groups = ", ".join(sorted({candidate.group for candidate in real})) or "none"
+                raise RequestError(
+                    f"--{split}-groups {pattern} matches no patient and no name of a real image. "
+                    f"Nothing was written. The patients are {groups}; names can be given as "
+                    "patterns, such as 'slide_1*'."
+                )
 
 
 def _matches(candidate: Candidate, pattern: str) -> bool:
