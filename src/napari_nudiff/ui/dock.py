@@ -6,9 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QSplitter, QWidget
 
 from napari_nudiff.errors import NudiffError
 from napari_nudiff.session import Session
@@ -29,6 +28,7 @@ from napari_nudiff.ui.panels.stain_panel import StainPanel
 from napari_nudiff.ui.preferences import Preferences
 from napari_nudiff.ui.regions import RegionCombo
 from napari_nudiff.ui.studio import Studio
+from napari_nudiff.ui.widgets.dock_content import DockContent, scrolled_parts
 from napari_nudiff.ui.widgets.key_list import KeyList
 from napari_nudiff.ui.widgets.message_area import MessageArea
 from napari_nudiff.ui.widgets.part import Part
@@ -37,10 +37,8 @@ from napari_nudiff.ui.widgets.section import Section
 if TYPE_CHECKING:
     from napari_nudiff.session.session import Place
 
-MIN_WIDTH_PX = 320
 
-
-class SynthesisDock(QWidget):
+class SynthesisDock(DockContent):
     """From a layout of nuclei to an H&E image, with a person in between.
 
     Parameters
@@ -76,17 +74,6 @@ class SynthesisDock(QWidget):
         """Cancel what runs and let go of the viewer; a second time does nothing."""
         _call(*self._closers())
 
-    def event(self, event: QEvent) -> bool:
-        """Notice that napari closes the dock: it takes the widget out of its parent."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.shut_down()
-        return bool(super().event(event))
-
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """Shut down with the window."""
-        self.shut_down()
-        super().closeEvent(event)
-
     def _create_panels(self, viewer: Any) -> None:
         self.layout_panel = LayoutPanel(self.session, self.canvas)
         self.nuclei_panel = NucleiPanel(self.session, self.canvas)
@@ -113,22 +100,12 @@ class SynthesisDock(QWidget):
     def _lay_out(self) -> None:
         # The results stay in sight, below whatever part is worked on.
         self.splitter = QSplitter(Qt.Orientation.Vertical)
-        self.splitter.addWidget(_scrolled(self._parts()))
+        self.splitter.addWidget(scrolled_parts(self._parts()))
         self.splitter.addWidget(self.results_panel)
         self.splitter.setStretchFactor(0, 1)
         self.splitter.setStretchFactor(1, 0)
         self.splitter.setChildrenCollapsible(False)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 2, 8)
-        layout.setSpacing(8)
-        layout.addWidget(self.splitter, 1)
-        bottom = QVBoxLayout()
-        bottom.setContentsMargins(0, 0, 6, 0)
-        bottom.setSpacing(8)
-        bottom.addWidget(self.message)
-        bottom.addWidget(self.run_panel)
-        layout.addLayout(bottom)
-        self.setMinimumWidth(MIN_WIDTH_PX)
+        self.fill(self.splitter, (self.message, self.run_panel))
 
     def _parts(self) -> list[QWidget]:
         keys_ = KeyList((key.qt, key.does) for key in self._actions)
@@ -224,23 +201,6 @@ class SynthesisDock(QWidget):
         last = self.region.release, self.stain_region.release, self.keeping.close, self.canvas.close
         hidden = partial(open_results.discard, self._viewer, self.results)
         return hidden, *(part.close for part in parts), *panels, *last
-
-
-def _scrolled(parts: list[QWidget]) -> QScrollArea:
-    """Parts of a dock below each other, as many as fit."""
-    content = QWidget()
-    inner = QVBoxLayout(content)
-    inner.setContentsMargins(0, 0, 6, 0)
-    inner.setSpacing(14)
-    for part in parts:
-        inner.addWidget(part)
-    inner.addStretch(1)
-    scroll = QScrollArea()
-    scroll.setWidget(content)
-    scroll.setWidgetResizable(True)
-    scroll.setFrameShape(QFrame.Shape.NoFrame)
-    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return scroll
 
 
 def _call(*deeds: Callable[[], object]) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, Qt, QTimer, QUrl
-from qtpy.QtGui import QCloseEvent, QDesktopServices
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer, QUrl
+from qtpy.QtGui import QDesktopServices
 
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import Plan
@@ -21,16 +20,16 @@ from napari_nudiff.ui.panels.export_run_panel import ExportRunPanel
 from napari_nudiff.ui.panels.export_sources_panel import ExportSourcesPanel
 from napari_nudiff.ui.panels.export_split_panel import ExportSplitPanel
 from napari_nudiff.ui.widgets.balance_table import BalanceTable
+from napari_nudiff.ui.widgets.dock_content import DockContent, scrolled_parts
 from napari_nudiff.ui.widgets.message_area import MessageArea
 from napari_nudiff.ui.widgets.part import Part
 
-MIN_WIDTH_PX = 320
 _SETTLED_MS = 300  # between the last change and the count
 _NOTHING = "Choose pairs: results of this window, or folders."
 _KEPT = "Stopped. What is complete is kept: Export with the same choices goes on from there."
 
 
-class ExportDock(QWidget):
+class ExportDock(DockContent):
     """From pairs to a training set that other programs read.
 
     Parameters
@@ -59,17 +58,6 @@ class ExportDock(QWidget):
         self._settled.stop()
         self.exports.cancel()
         open_results.changed.disconnect(self._on_results_changed, missing_ok=True)
-
-    def event(self, event: QEvent) -> bool:
-        """Notice that napari closes the dock: it takes the widget out of its parent."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.shut_down()
-        return bool(super().event(event))
-
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """Shut down with the window."""
-        self.shut_down()
-        super().closeEvent(event)
 
     # What the user does
 
@@ -159,28 +147,11 @@ class ExportDock(QWidget):
         self.destroyed.connect(lambda _: exports.cancel())
 
     def _lay_out(self) -> None:
-        content = QWidget()
-        inner = QVBoxLayout(content)
-        inner.setContentsMargins(0, 0, 6, 0)
-        inner.setSpacing(14)
-        inner.addWidget(Part("Pairs", self.sources_panel))
-        inner.addWidget(Part("Formats", self.formats_panel))
-        inner.addWidget(Part("Split", self.split_panel))
-        inner.addWidget(Part("What will be in it", self.table))
-        inner.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidget(content)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 2, 8)
-        layout.setSpacing(8)
-        layout.addWidget(scroll, 1)
-        bottom = QVBoxLayout()
-        bottom.setContentsMargins(0, 0, 6, 0)
-        bottom.setSpacing(8)
-        bottom.addWidget(self.message)
-        bottom.addWidget(self.run_panel)
-        layout.addLayout(bottom)
-        self.setMinimumWidth(MIN_WIDTH_PX)
+        parts = {
+            "Pairs": self.sources_panel,
+            "Formats": self.formats_panel,
+            "Split": self.split_panel,
+            "What will be in it": self.table,
+        }
+        top = scrolled_parts(Part(title, panel) for title, panel in parts.items())
+        self.fill(top, (self.message, self.run_panel))

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
-
 from napari_nudiff.session.catalogue import catalogue
 from napari_nudiff.session.jobs import JobError
 from napari_nudiff.ui.catalogue import catalogue_news, models_news
@@ -15,9 +12,9 @@ from napari_nudiff.ui.executor import models
 from napari_nudiff.ui.panels.add_model_panel import AddModelPanel
 from napari_nudiff.ui.panels.cache_panel import CachePanel
 from napari_nudiff.ui.panels.models_panel import ModelsPanel
+from napari_nudiff.ui.widgets.dock_content import DockContent, scrolled
 from napari_nudiff.ui.widgets.message_area import MessageArea
 
-MIN_WIDTH_PX = 320
 _BEGUN = {
     "fetch": "Downloading {}…",
     "verify": "Comparing {} with its sha256…",
@@ -33,7 +30,7 @@ _DONE = {
 _CANCELLED = "The download of {} was cancelled; nothing of it stays."
 
 
-class ModelsDock(QWidget):
+class ModelsDock(DockContent):
     """Which models are on this machine, and how to get, check, add and delete them.
 
     What is done here goes on when the dock is closed; all windows show the same.
@@ -56,22 +53,8 @@ class ModelsDock(QWidget):
         self.models_panel.refresh()
 
     def _lay_out(self) -> None:
-        scroll = QScrollArea()
-        scroll.setWidget(self.models_panel)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        bottom = QVBoxLayout()
-        bottom.setContentsMargins(0, 0, 6, 0)
-        bottom.setSpacing(10)
-        for widget in (self.message, self.add_panel, self.cache_panel):
-            bottom.addWidget(widget)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 2, 8)
-        layout.setSpacing(10)
-        layout.addWidget(scroll, 1)
-        layout.addLayout(bottom)
-        self.setMinimumWidth(MIN_WIDTH_PX)
+        below = (self.message, self.add_panel, self.cache_panel)
+        self.fill(scrolled(self.models_panel), below)
 
     def _connect_panels(self) -> None:
         panel, models = self.models_panel, self._models

@@ -6,10 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
-
 from napari_nudiff.errors import NudiffError
 from napari_nudiff.session.jobs import JobError, JobQueue
 from napari_nudiff.session.review import ReviewSession, Sitting
@@ -20,16 +16,16 @@ from napari_nudiff.ui.panels.review_results_panel import ReviewResultsPanel
 from napari_nudiff.ui.panels.review_sources_panel import ReviewSourcesPanel
 from napari_nudiff.ui.review_canvas import ReviewCanvas
 from napari_nudiff.ui.review_keys import ReviewKeys
+from napari_nudiff.ui.widgets.dock_content import DockContent, scrolled_parts
 from napari_nudiff.ui.widgets.key_list import KeyList
 from napari_nudiff.ui.widgets.message_area import MessageArea
 from napari_nudiff.ui.widgets.part import Part
 from napari_nudiff.ui.widgets.section import Section
 
-MIN_WIDTH_PX = 320
 _MOST_PROBLEMS = 3  # that are told; more would fill the dock
 
 
-class ReviewDock(QWidget):
+class ReviewDock(DockContent):
     """Grade images one after another with the keyboard, or tell real ones from synthetic ones.
 
     Parameters
@@ -59,17 +55,6 @@ class ReviewDock(QWidget):
         self._keep_comment()
         self.session.close()
 
-    def event(self, event: QEvent) -> bool:
-        """Notice that napari closes the dock: it takes the widget out of its parent."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.shut_down()
-        return bool(super().event(event))
-
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """Shut down with the window."""
-        self.shut_down()
-        super().closeEvent(event)
-
     def _lay_out(self) -> None:
         self.sources_part = Part("Images", self.sources)
         self.grades_part = Part("Grades", self.grades)
@@ -77,19 +62,8 @@ class ReviewDock(QWidget):
         listed = [key for key in review_keys.ALL if key.does]
         keys = Section("Keys", KeyList((key.qt, key.does) for key in listed))
         self.grades_part.hide()
-        content = QWidget()
-        inner = QVBoxLayout(content)
-        inner.setContentsMargins(0, 0, 6, 0)
-        inner.setSpacing(14)
-        for part in (self.sources_part, self.grades_part, self.results_part, keys):
-            inner.addWidget(part)
-        inner.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 2, 8)
-        layout.setSpacing(8)
-        layout.addWidget(_scrolling(content), 1)
-        layout.addWidget(self.message)
-        self.setMinimumWidth(MIN_WIDTH_PX)
+        parts = (self.sources_part, self.grades_part, self.results_part, keys)
+        self.fill(scrolled_parts(parts), [self.message])
 
     def _connect(self) -> None:
         session, grades = self.session, self.grades
@@ -223,12 +197,3 @@ def _abandon(session: ReviewSession) -> None:
     """Stop reading images; there is nothing left to put back."""
     session.ended.disconnect()
     session.close()
-
-
-def _scrolling(content: QWidget) -> QScrollArea:
-    scroll = QScrollArea()
-    scroll.setWidget(content)
-    scroll.setWidgetResizable(True)
-    scroll.setFrameShape(QFrame.Shape.NoFrame)
-    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return scroll
