@@ -168,14 +168,6 @@ def test_synthetic_images_of_held_out_patients_layouts_are_left_out(tmp_path):
     assert len(run(plan_set(candidates, everywhere)).in_split("test")) == 4
 
 
-def test_patients_that_are_not_there_cannot_be_held_out(tmp_path):
-    real = find_real(write_real(tmp_path / "real"))
-    with pytest.raises(RequestError, match="--test-groups 33 matches no patient.* are .*03"):
-        run(plan_set(real, ExportOptions(test_groups=("03", "33"))))
-    with pytest.raises(RequestError, match="--val-groups 33 .* The patients are none"):
-        run(plan_set(find_candidates(write_pairs(tmp_path, 2)), ExportOptions(val_groups=("33",))))
-
-
 def test_patients_are_never_torn_apart_and_shares_count_real_images(tmp_path):
     real = find_real(write_real(tmp_path / "real", patients=10, images=3))
     candidates = find_candidates(write_pairs(tmp_path / "syn", 40)) + real
@@ -196,6 +188,16 @@ def test_no_split_of_random_families_is_torn():
         for family, split in zip(own, splits, strict=True):
             by_family[family].add(split)
         assert all(len(found) == 1 for found in by_family.values())
+
+
+def test_synthetic_images_among_real_ones_are_known_by_their_mark(tmp_path):
+    export(find_candidates(write_pairs(tmp_path / "pairs", 3)), tmp_path / "set", val=0, test=0)
+    for name in ("cellpose", "coco-polygons"):
+        found = find_real(tmp_path / "set" / name)
+        assert [candidate.synthetic for candidate in found] == [True] * 3
+        rows = run(plan_set(found, ExportOptions())).rows
+        assert [row.seed for row in rows] == [0, 0, 0]
+        assert {row.checkpoint for row in rows} == {"tiny"}
 
 
 # What goes in

@@ -16,6 +16,7 @@ from napari_nudiff.dataset.problems import is_error
 from napari_nudiff.dataset.readers import LabelledImage, find_images
 from napari_nudiff.dataset.readers.json_file import mentions
 from napari_nudiff.dataset.sample import Sample, labels_beside, read_provenance, read_sample
+from napari_nudiff.dataset.writers.marked import read_mark
 from napari_nudiff.errors import DatasetError
 
 SESSION_FILE = "session.json"
@@ -105,6 +106,9 @@ def candidate_of(pair: Pair, *, starred: bool = False, applied: bool = False) ->
 def find_real(source: Path, rules: Rules | None = None) -> list[Candidate]:
     """List the labelled real images of a source, in any format that ``nudiff data`` reads.
 
+    Those among them that say in themselves that they are synthetic, as exported ones do, are
+    listed as that.
+
     Parameters
     ----------
     source : Path
@@ -117,27 +121,37 @@ def find_real(source: Path, rules: Rules | None = None) -> list[Candidate]:
         It does not exist, or holds none.
     """
     images, _ = find_images(source)
-    return [
-        Candidate(
-            found.name,
-            found.source,
-            partial(_load_real, found, rules or Rules()),
-            dict,
-            synthetic=False,
-            group=group_of(found.name, found.group),
-            split="test" if found.held_out else "",
-        )
-        for found in images
-    ]
+    return [_of_image(found, rules or Rules()) for found in images]
 
 
-def _load_real(found: LabelledImage, rules: Rules) -> Pair:
+def _of_image(found: LabelledImage, rules: Rules) -> Candidate:
+    mark = _mark_of(found)
+    is_synthetic = bool(mark.get("synthetic"))
+    return Candidate(
+        found.name,
+        found.source,
+        partial(_load_image, found, rules, mark if is_synthetic else {}),
+        lambda: mark,
+        synthetic=is_synthetic,
+        group="" if is_synthetic else group_of(found.name, found.group),
+        split="test" if found.held_out else "",
+    )
+
+
+def _mark_of(found: LabelledImage) -> dict[str, Any]:
+    try:
+        return read_mark(found.path) if found.path is not None else {}
+    except Exception:  # the decoders raise many types for damaged files, which loading will tell
+        return {}
+
+
+def _load_image(found: LabelledImage, rules: Rules, mark: dict[str, Any]) -> Pair:
     ready, problems = check_image(found, rules)
     if ready is None:
         complaints = "; ".join(f"{p.what}: {p.detail}" for p in problems if is_error(p))
         raise DatasetError(f"{found.source} cannot be used: {complaints}.")
     known = {} if ready.um_per_px is None else {"um_per_px": ready.um_per_px}
-    provenance = {"synthetic": False, "source": found.source, **known}
+    provenance = {"synthetic": False, "source": found.source, **mark, **known}
     notes = {"classes": {str(i): name for i, name in ready.classes.items()}}
     return Pair(Sample(ready.labels, ready.image, provenance), found.name, notes=notes)
 

@@ -67,7 +67,7 @@ def _labelled(
         complaint = f"{path.name} names {name}, which is not below {tree.root.name}."
         return unreadable(file_name.stem, tree.source_of(path), complaint)
     load = partial(_load, image, annotations, (entry.get("height"), entry.get("width")), names)
-    return LabelledImage(image.stem, tree.source_of(image), load)
+    return LabelledImage(image.stem, tree.source_of(image), load, path=image)
 
 
 def _image(tree: Tree, path: Path, name: PurePosixPath) -> Path | None:

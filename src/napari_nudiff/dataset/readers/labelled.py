@@ -58,6 +58,8 @@ class LabelledImage:
         What may not be torn apart by a split (patient, slide); empty where the files do not tell.
     held_out : bool
         Whether somebody kept it from training.
+    path : Path or None
+        File of the image, where it has one of its own.
     """
 
     name: str
@@ -65,6 +67,7 @@ class LabelledImage:
     load: Callable[[], Loaded]
     group: str = ""
     held_out: bool = False
+    path: Path | None = None
 
 
 def unreadable(name: str, source: str, complaint: str) -> LabelledImage:
@@ -96,4 +99,4 @@ def of_same_stem(
         complaint = f"{path.name} has no image of the same stem."
         return unreadable(path.stem, tree.source_of(path), complaint)
     name = image.stem if named_by_image else path.stem
-    return LabelledImage(name, tree.source_of(image), partial(load, image, path))
+    return LabelledImage(name, tree.source_of(image), partial(load, image, path), path=image)

@@ -72,7 +72,8 @@ def _match(
         missed.pop(stem, None)
         source = tree.source_of(image)
         if partner:
-            found.append(LabelledImage(stem, source, partial(load_pair, image, partner)))
+            load = partial(load_pair, image, partner)
+            found.append(LabelledImage(stem, source, load, path=image))
         else:
             found.append(unreadable(stem, source, f"{image.name} has no label image."))
     for stem, path in missed.items():
