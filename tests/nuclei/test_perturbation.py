@@ -45,6 +45,18 @@ def test_the_share_of_nuclei_stays_that_was_not_asked_for(layout):
     assert 0.75 * layout.max() <= kept < layout.max()
 
 
+def inner_areas_px(labels):
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    ids = np.setdiff1d(labels, np.append(border, 0))
+    return np.bincount(labels.ravel())[ids]
+
+
+def test_no_nucleus_is_left_of_which_little_can_be_seen():
+    crowded = scatter_nuclei((256, 256), density=0.45, seed=0)
+    changed = perturb(crowded, 1.0, 0)
+    assert inner_areas_px(changed).min() >= 0.6 * inner_areas_px(crowded).min()
+
+
 def test_the_layout_given_is_not_touched(layout):
     before = layout.copy()
     perturb(layout, 1.0, 0)

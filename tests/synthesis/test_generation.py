@@ -17,14 +17,18 @@ import pytest
 from napari_nudiff.dataset.candidates import find_candidates
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import plan_set
-from napari_nudiff.dataset.images import write_layout
-from napari_nudiff.dataset.sample import read_sample
+from napari_nudiff.dataset.images import read_layout, write_layout
+from napari_nudiff.dataset.pairs import turned
+from napari_nudiff.dataset.sample import layout_sha256, read_sample
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import scatter_nuclei
+from napari_nudiff.nuclei.perturbation import perturb
 from napari_nudiff.synthesis.device import using_threads
 from napari_nudiff.synthesis.generation import Made, generate, path_of, plan_in, read_plan
 from napari_nudiff.synthesis.generation_plan import GenerationPlan, item_of, load_plan
+from napari_nudiff.synthesis.pipeline import sample_layout
 from napari_nudiff.synthesis.replay import request_of
+from napari_nudiff.synthesis.request import LayoutRequest
 
 
 @pytest.fixture
@@ -70,7 +74,11 @@ def test_any_sharding_makes_the_same_set(plan, tmp_path):
 
 
 def test_it_tells_what_is_made_and_goes_on_with_what_is_missing(plan, tmp_path):
-    told = [t for t in generate(plan, tmp_path) if isinstance(t, Made)]
+    told = []
+    for step in generate(plan, tmp_path):
+        if isinstance(step, Made):
+            assert path_of(tmp_path, step.number).is_file()
+            told.append(step)
     assert [t.number for t in told] == [0, 1, 2, 3, 4]
     assert told[-1].done == told[-1].total == 5
     before = files_in(tmp_path)
@@ -104,7 +112,20 @@ def test_a_folder_with_other_files_is_left_alone(plan, tmp_path):
     (tmp_path / "thesis.txt").write_text("years")
     with pytest.raises(DatasetError, match="other files"):
         next(generate(plan, tmp_path))
+    with pytest.raises(DatasetError, match="as a folder"):
+        next(generate(plan, tmp_path / "thesis.txt"))
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_what_others_made_meanwhile_is_not_made_again(plan, tmp_path):
+    steps = generate(plan, tmp_path)
+    next(steps)
+    for _ in generate(plan, tmp_path, rank=1, ranks=2):
+        pass
+    there = {p: p.stat().st_mtime_ns for p in tmp_path.glob("0*.png")}
+    numbers = [told.number for told in steps if isinstance(told, Made)]
+    assert numbers == [0, 2, 4]
+    assert len(there) == 2 and all(p.stat().st_mtime_ns == then for p, then in there.items())
 
 
 def test_two_processes_do_not_make_the_same_share(plan, tmp_path):
@@ -130,6 +151,33 @@ def test_a_pair_is_made_again_from_what_is_stored_on_it(plan, tmp_path, layouts)
         np.testing.assert_array_equal(again.labels, sample.labels)
     assert sample.provenance["request"]["guidance"] != 1.2
     assert sample.provenance["request"]["style"] is not None
+
+
+def test_a_layout_is_made_again_from_its_lineage(plan, tmp_path):
+    """Before it is perturbed, and after it."""
+    plan = replace(plan, layouts="sampled", perturb=0.4, count=1)
+    for _ in generate(plan, tmp_path):
+        pass
+    sample = read_sample(path_of(tmp_path, 0))
+    lineage = sample.provenance["lineage"]
+    with using_threads(sample.provenance["threads"]):
+        request = LayoutRequest.from_dict(lineage["origin"]["request"])
+        first = completed(sample_layout(request)).labels
+    assert layout_sha256(first) == lineage["root"]
+    again = perturb(first, lineage["perturbed"]["share"], lineage["perturbed"]["seed"])
+    np.testing.assert_array_equal(again, sample.labels)
+
+
+def test_a_part_is_found_again_in_the_layout_that_was_given(plan, given, tmp_path):
+    plan = replace(plan, layouts="given", given=given, count=4)
+    for _ in generate(plan, tmp_path / "out"):
+        pass
+    for number in range(4):
+        sample = read_sample(path_of(tmp_path / "out", number))
+        origin = sample.provenance["lineage"]["origin"]
+        whole = turned(read_layout(tmp_path / origin["file"]), origin["turns"], origin["mirrored"])
+        part = whole[origin["top_px"] :, origin["left_px"] :][:64, :72]
+        np.testing.assert_array_equal(part > 0, sample.labels > 0)
 
 
 @pytest.fixture
@@ -195,11 +243,14 @@ def test_one_setting_does_not_change_what_the_others_draw(plan):
     "values, complaint",
     [
         ({"count": 0}, "count is 0"),
+        ({"count": 2.5}, "a whole number"),
+        ({"turn": "no"}, "true or false"),
+        ({"stains": "pale"}, "a list of strings"),
         ({"layouts": "drawn"}, "layouts is 'drawn'"),
         ({"layouts": "given"}, "given"),
         ({"density": [0.5, 0.1]}, "the lower first"),
         ({"density": [0.5]}, "wrong type"),
-        ({"guidance": "much"}, "wrong type"),
+        ({"guidance": "much"}, "guidance is 'much'; expected a list of numbers"),
         ({"stains": ["mauve"]}, "mauve"),
         ({"steps": 0}, "steps is 0"),
         ({"colour": 1}, "Unknown setting"),
@@ -214,6 +265,8 @@ def test_a_plan_as_toml(tmp_path):
     path = tmp_path / "plan.toml"
     path.write_text('count = 3\ndensity = [0.1, 0.2]\nstains = ["pale"]\n')
     assert load_plan(path) == GenerationPlan(count=3, density=(0.1, 0.2), stains=("pale",))
+    path.write_text('layouts = "given"\ngiven = ["a.tif"]\n')
+    assert load_plan(path).given == (str(tmp_path / "a.tif"),)
     path.write_text("count = ")
     with pytest.raises(RequestError, match="Cannot read the plan"):
         load_plan(path)
@@ -226,6 +279,7 @@ def command(plan: GenerationPlan, out: Path, *more: str) -> list[str]:
     return [*start, *told, "--out", str(out), *more]
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_set_as_one(plan, tmp_path):
     subprocess.run(command(plan, tmp_path / "one", "--processes", "1"), check=True)
     subprocess.run(command(plan, tmp_path / "two", "--processes", "3"), check=True)
@@ -239,6 +293,7 @@ def test_launchers_tell_the_share_in_the_environment(plan, tmp_path):
         assert len(list((tmp_path / "out").glob("*.png"))) == (6, 12)[int(rank)]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_one_clear_error(plan, tmp_path):
     import resource
 

@@ -8,7 +8,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import defaultdict, deque
 from collections.abc import Sequence
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,45 +53,63 @@ def add_commands(commands: Any) -> None:
 def generate(args: argparse.Namespace) -> None:
     """``nudiff generate``: plan, share and make."""
     plan, share = _plan(args), _share(args)
+    processes = args.processes or _best_processes(plan, share)
     if args.dry_run:
-        print(_estimate(plan, args.out))
-    elif (processes := args.processes or _best_processes(plan, share)) > 1:
-        _launch(args, plan, share, processes)
-    else:
-        _make(plan, args, share)
+        print(_estimate(plan, args.out, share, processes))
+        return
+    try:
+        if processes > 1:
+            _launch(args, plan, share, processes)
+        else:
+            _make(plan, args, share)
+    except KeyboardInterrupt:
+        if not args.quiet:
+            print(f"\n{_kept(plan, args.out, share)}", file=sys.stderr)
+        raise
+    if not args.quiet:
+        print(f"{args.out}: {'complete' if share.ranks == 1 else 'this share is complete'}")
 
 
 def _make(plan: GenerationPlan, args: argparse.Namespace, share: _Share) -> None:
+    """Make a share in this process."""
     from napari_nudiff.synthesis.generation import Made
     from napari_nudiff.synthesis.generation import generate as run
 
-    with tqdm(unit="pair", disable=args.quiet) as bar:
-        for told in run(plan, args.out, rank=share.rank, ranks=share.ranks):
-            _stop_without_parent()
-            if isinstance(told, Made):
-                if bar.total is None:
-                    bar.reset(told.total)
-                    bar.initial = told.done - 1  # what was there is no measure of the speed
-                    bar.n = told.done - 1
-                bar.update(told.done - bar.n)
-    if not args.quiet:
-        print(
-            f"{args.out}: complete" if share.ranks == 1 else f"{args.out}: this share is complete"
-        )
+    _take_gpu()
+    own, missing = _own_and_missing(plan, args.out, share)
+    with closing(run(plan, args.out, rank=share.rank, ranks=share.ranks)) as steps:
+        first = next(steps, None)  # what is wrong is told before there is a bar
+        with _bar(own, missing, args.quiet) as bar:
+            for told in chain([first], steps):
+                _stop_without_parent()
+                if isinstance(told, Made):
+                    bar.update(told.done - bar.n)
+
+
+def _bar(own: Sequence[int], missing: Sequence[int], quiet: bool) -> Any:
+    """Progress over a share; what was there before is no measure of the speed."""
+    there = len(own) - len(missing)
+    return tqdm(total=len(own), initial=there, unit="pair", disable=quiet or not missing)
+
+
+def _own_and_missing(plan: GenerationPlan, out: Path, share: _Share) -> tuple[range, list[int]]:
+    """Numbers of the pairs of a share, and of those that are not there yet."""
+    from napari_nudiff.synthesis.generation import path_of
+
+    own = range(share.rank, plan.count, share.ranks)
+    return own, [number for number in own if not path_of(out, number).is_file()]
+
+
+def _kept(plan: GenerationPlan, out: Path, share: _Share) -> str:
+    """What a run that was interrupted has left, and how it goes on."""
+    own, missing = _own_and_missing(plan, out, share)
+    return (
+        f"{len(own) - len(missing):,} of {len(own):,} pairs are complete in {out}. Run the same "
+        "command again to go on with the rest."
+    )
 
 
 # Plan
-
-
-def _device() -> dict[str, str]:
-    """The GPU of a launched process, where there is one for each or for some."""
-    if "LOCAL_RANK" not in os.environ:
-        return {}
-    import torch
-
-    if not torch.cuda.is_available():
-        return {}
-    return {"device": f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"}
 
 
 def _plan(args: argparse.Namespace) -> GenerationPlan:
@@ -110,8 +131,6 @@ def _plan(args: argparse.Namespace) -> GenerationPlan:
         changes |= _layouts(args.layouts)
     if args.no_turns:
         changes["turn"] = False
-    if args.device is None:
-        changes |= _device()
     return GenerationPlan.from_dict(first.to_dict() | changes)
 
 
@@ -158,30 +177,41 @@ def _label_files(path: Path) -> list[Path]:
     return marked or found
 
 
-def _estimate(plan: GenerationPlan, out: Path) -> str:
-    """What is there, and what the rest takes, by making one pair."""
-    from napari_nudiff.synthesis.generation import make, path_of, with_fingerprints
+def _estimate(plan: GenerationPlan, out: Path, share: _Share, processes: int) -> str:
+    """What is there, and what the rest takes."""
+    from napari_nudiff.synthesis.generation import with_fingerprints
     from napari_nudiff.training.watch import duration
 
     plan = with_fingerprints(plan)
-    missing = [i for i in range(plan.count) if not path_of(out, i).is_file()]
+    own, missing = _own_and_missing(plan, out, share)
     lines = [
-        f"{plan.count:,} pairs of {plan.height_px} x {plan.width_px} px, {len(missing):,} to make"
+        f"{len(own):,} pairs of {plan.height_px} x {plan.width_px} px, {len(missing):,} to make"
     ]
     if missing:
-        began_s = 0.0
-        job = make(plan, missing[0])
-        for told in job:
-            began_s = began_s or (time.monotonic() if told.stage != "load" else 0.0)
-        each_s = time.monotonic() - began_s
-        lines.append(
-            f"  {each_s:.1f} s each here: about {duration(each_s * len(missing))} in one process"
-        )
+        each_s = _seconds_each(plan, missing)
+        whole_s = each_s * len(missing)
+        lines.append(f"  {each_s:.1f} s each: about {duration(whole_s)} in one process")
+        if processes > 1:
+            lines[-1] += f", {duration(whole_s / processes)} at best in {processes}"
     size_bytes = len(missing) * plan.height_px * plan.width_px * _BYTES_PER_PX
     there = next(path for path in [out.absolute(), *out.absolute().parents] if path.exists())
     free_bytes = shutil.disk_usage(there).free
-    lines.append(f"  about {size_bytes / 1e6:,.0f} MB on disk; {free_bytes / 1e6:,.0f} MB are free")
+    lines.append(f"  about {size_bytes / 1e6:,.1f} MB on disk; {free_bytes / 1e6:,.0f} MB are free")
     return "\n".join([*lines, "Nothing was written: --dry-run."])
+
+
+def _seconds_each(plan: GenerationPlan, missing: Sequence[int]) -> float:
+    """Time that a pair takes in one process, the models being loaded."""
+    from napari_nudiff.synthesis.device import using_threads
+    from napari_nudiff.synthesis.generation import make
+
+    _take_gpu()
+    with using_threads(1):
+        for number in (missing[0], missing[-1]):  # the first loads the models
+            began_s = time.monotonic()
+            for _ in make(plan, number):
+                pass
+    return time.monotonic() - began_s
 
 
 # Sharing
@@ -217,22 +247,17 @@ def _best_processes(plan: GenerationPlan, share: _Share) -> int:
 
 def _launch(args: argparse.Namespace, plan: GenerationPlan, share: _Share, count: int) -> None:
     """Run the same command in several processes of this machine, each with a part of our part."""
-    from napari_nudiff.synthesis.generation import begin, path_of, with_fingerprints
+    from napari_nudiff.synthesis.generation import GO_ON, begin, with_fingerprints
 
     plan = with_fingerprints(plan)
     begin(plan, args.out)  # so that what is wrong is told once
-    own = range(share.rank, plan.count, share.ranks)
+    own, missing = _own_and_missing(plan, args.out, share)
+    if not missing:
+        return
     processes = [_start(args, share, number, count) for number in range(count)]
     try:
-        with tqdm(total=len(own), unit="pair", disable=args.quiet) as bar:
-            missing = [number for number in own if not path_of(args.out, number).is_file()]
-            bar.initial = bar.n = len(own) - len(missing)
-            while any(process.poll() is None for process in processes):
-                time.sleep(_LOOK_S)
-                missing = [number for number in missing if not path_of(args.out, number).is_file()]
-                bar.update(len(own) - len(missing) - bar.n)
-                if any(process.poll() for process in processes):
-                    break
+        with _bar(own, missing, args.quiet) as bar:
+            _watch(processes, _Queues(args.out, missing, count * share.ranks), bar)
     finally:
         for process in processes:
             if process.poll() is None:
@@ -240,10 +265,43 @@ def _launch(args: argparse.Namespace, plan: GenerationPlan, share: _Share, count
         for process in processes:
             process.wait()
     if any(process.returncode for process in processes):
-        raise DatasetError(
-            f"One of {count} processes stopped: {_message(processes)} What is complete is kept; "
-            "run the same command again to go on."
-        )
+        said = _message(processes).removesuffix(GO_ON).strip()
+        raise DatasetError(f"One of {count} processes stopped: {said} {GO_ON}")
+
+
+class _Queues:
+    """What each process has still to make, in its order: so one look at each tells enough."""
+
+    def __init__(self, out: Path, missing: Sequence[int], ranks: int) -> None:
+        self._out = out
+        self._queues: dict[int, deque[int]] = defaultdict(deque)
+        for number in missing:
+            self._queues[number % ranks].append(number)
+
+    def made(self) -> int:
+        """How many have come since the last look."""
+        return sum(map(self._made_of, self._queues.values()))
+
+    def _made_of(self, queue: deque[int]) -> int:
+        from napari_nudiff.synthesis.generation import path_of
+
+        before = len(queue)
+        while queue and path_of(self._out, queue[0]).is_file():
+            queue.popleft()
+        return before - len(queue)
+
+
+def _watch(processes: Sequence[subprocess.Popen[str]], queues: _Queues, bar: Any) -> None:
+    """Show what is made until all processes have ended, or one has failed."""
+    working = True
+    while working:
+        time.sleep(_LOOK_S)
+        states = [process.poll() for process in processes]
+        working = None in states and not any(states)
+        if made := queues.made():  # after the states: what the last ones made counts, too
+            bar.update(made)
+        else:
+            bar.refresh()  # an update by 0 would count as time that nothing took
 
 
 def _message(processes: Sequence[subprocess.Popen[str]]) -> str:
@@ -252,6 +310,16 @@ def _message(processes: Sequence[subprocess.Popen[str]]) -> str:
     assert failed.stderr is not None
     lines = failed.stderr.read().strip().splitlines() or [f"exit status {failed.returncode}."]
     return lines[-1].removeprefix("nudiff: ")
+
+
+def _take_gpu() -> None:
+    """Of several GPUs that of a launched process; each calls its own "cuda", as pairs tell it."""
+    if "LOCAL_RANK" not in os.environ:
+        return
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
 
 
 def _stop_without_parent() -> None:
@@ -266,7 +334,8 @@ def _start(
     """Start one of several processes; each has a core, or a GPU, perhaps with others."""
     rank, ranks = share.rank + share.ranks * number, share.ranks * count
     told = [*args.argv, "--shard", f"{rank + 1}/{ranks}", "--processes", "1", "--quiet"]
-    environment = os.environ | {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": str(number)}
+    local = int(os.environ.get("LOCAL_RANK", "0")) * count + number
+    environment = os.environ | {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": str(local)}
     environment[_PARENT] = str(os.getpid())
     command = [sys.executable, "-m", "napari_nudiff.cli", *told]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)

@@ -53,7 +53,8 @@ def read_layout(path: Path) -> NDArray[np.integer]:
 def write_rgb(path: Path, image: NDArray[np.uint8]) -> None:
     """Write an RGB image (H, W, 3) as PNG."""
     with atomic_path(path) as temporary:
-        iio.imwrite(temporary, image, extension=".png")
+        # In memory first: on a full disk imageio complains once more when its file is collected.
+        temporary.write_bytes(iio.imwrite("<bytes>", image, extension=".png"))
 
 
 def write_layout(path: Path, labels: NDArray[np.integer]) -> None:

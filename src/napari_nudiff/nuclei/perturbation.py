@@ -18,6 +18,7 @@ _SHARES = {"move": 0.35, "turn": 0.25, "resize": 0.2, "copy": 0.1, "delete": 0.1
 _FARTHEST = 1.0  # of a move, in radii of the nucleus
 _COPY_FARTHEST = 5.0
 _SIZES = (0.85, 1.18)  # factor of the lengths
+_LEAST_SEEN = 0.6  # of its area, or a nucleus stays as it was: others would leave a crescent
 _SPECK_PX = 31  # less has no distances in the structure maps
 
 
@@ -35,7 +36,8 @@ def perturb(labels: NDArray[np.integer], share: float, seed: int) -> Labels:
     Returns
     -------
     ndarray, (H, W), int32
-        Nuclei 1..N, none a speck. Where two meet the changed one goes under the other.
+        Nuclei 1..N, none a speck. Where two meet the changed one goes under the other; if little
+        of it is left, it stays as it was.
 
     Raises
     ------
@@ -68,6 +70,9 @@ def _apply(labels: Labels, nucleus: int, change: str, values: NDArray[np.float64
     except LayoutError:
         return  # it would vanish
     edit.apply(labels)
+    placed = int(labels.max()) if change == "copy" else nucleus
+    if change != "delete" and np.count_nonzero(labels == placed) < _LEAST_SEEN * area_px:
+        edit.revert(labels)
 
 
 def _offset(values: NDArray[np.float64], farthest_px: float) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -44,7 +45,9 @@ PLAN = "plan.json"
 SCHEMA = 1
 _LEFTOVER_S = 600  # temporary folders this old were left by a process that was killed
 _BYTES_A_PROCESS = 1_000_000_000  # on a CPU, at 256 px
+_DENSITY, _MEAN_AREA_PX = 0.2, 350.0  # scattered, where none is asked for
 _WAITING = 4  # finished pairs that wait for the disk
+GO_ON = "Complete pairs are kept; run the same command again to go on."
 Labels = NDArray[np.int32]
 
 
@@ -98,10 +101,16 @@ def generate(
     done = len(own) - len(missing)
     with _alone(out, rank, ranks), using_threads(1), _Writer(out) as writer:
         for number in missing:
-            sample = yield from make(plan, number)
+            if path_of(out, number).is_file():  # by processes that share the work in another way
+                done += 1
+                continue
+            writer.write(number, (yield from make(plan, number)))
+            for written in writer.written(_WAITING):
+                done += 1
+                yield Made(written, done, len(own))
+        for written in writer.written():
             done += 1
-            writer.write(number, sample)
-            yield Made(number, done, len(own))
+            yield Made(written, done, len(own))
 
 
 def make(plan: GenerationPlan, number: int) -> Job:
@@ -119,13 +128,12 @@ def make(plan: GenerationPlan, number: int) -> Job:
         Its provenance makes it again without the plan, and tells the lineage of its layout.
     """
     item = item_of(plan, number)
-    first = yield from _first_layout(plan, item)
-    labels = first
+    labels, lineage = yield from _first_layout(plan, item)
     if plan.perturb:
-        labels = perturb(first, plan.perturb, item.perturb_seed)
+        labels = perturb(labels, plan.perturb, item.perturb_seed)
+        lineage["perturbed"] = {"share": plan.perturb, "seed": item.perturb_seed}
     sample = yield from render(labels, item.render)
-    root = _root_of(plan, item) or layout_sha256(first)
-    lineage = {"root": root, "layouts": plan.layouts, "plan_sha256": plan.sha256, "item": number}
+    lineage |= {"layouts": plan.layouts, "plan_sha256": plan.sha256, "item": number}
     more = {"lineage": lineage, "threads": torch.get_num_threads()}
     return replace(sample, provenance=sample.provenance | more)
 
@@ -154,13 +162,13 @@ def begin(plan: GenerationPlan, out: Path) -> None:
     """
     stored = read_plan(out)
     if stored is None:
-        if out.exists() and any(path for path in out.iterdir() if not path.name.startswith(".")):
+        if _holds_files(out):
             raise DatasetError(
                 f"{out} holds other files. Nothing was written. Give an empty folder or a new one."
             )
         stored = plan
     elif stored.sha256 != plan.sha256:
-        changed = [k for k, v in plan.to_dict().items() if stored.to_dict()[k] != v]
+        changed = [k for k, v in plan.deciding().items() if stored.deciding()[k] != v]
         raise DatasetError(
             f"{out} holds pairs of another plan ({', '.join(changed)} differ). Nothing was "
             "written. Give another folder, or the plan that is there: "
@@ -170,6 +178,17 @@ def begin(plan: GenerationPlan, out: Path) -> None:
     if not (out / PLAN).is_file() or count != stored.count:
         content = {"kind": "nudiff generation plan", "schema": SCHEMA}
         write_text(out / PLAN, json.dumps(content | with_count(plan, count).to_dict(), indent=1))
+
+
+def _holds_files(out: Path) -> bool:
+    try:
+        return any(not path.name.startswith(".") for path in out.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise DatasetError(
+            f"Cannot use {out} as a folder: {error}. Nothing was written. Give another --out."
+        ) from error
 
 
 def read_plan(out: Path) -> GenerationPlan | None:
@@ -235,18 +254,47 @@ def with_fingerprints(plan: GenerationPlan) -> GenerationPlan:
 # Layouts
 
 
-def _first_layout(plan: GenerationPlan, item: Item) -> Generator[Progress, None, Labels]:
+def _first_layout(
+    plan: GenerationPlan, item: Item
+) -> Generator[Progress, None, tuple[Labels, dict[str, Any]]]:
+    """A layout before it is perturbed, and where it comes from."""
     if plan.layouts == "sampled":
-        return (yield from sample_layout(layout_request(plan, item))).labels
+        sample = yield from sample_layout(layout_request(plan, item))
+        origin = {name: sample.provenance[name] for name in ("request", "checkpoint")}
+        return sample.labels, {"root": layout_sha256(sample.labels), "origin": origin}
     if plan.layouts == "scattered":
-        return scatter_nuclei(
-            (plan.height_px, plan.width_px),
-            density=0.2 if item.density is None else item.density,
-            mean_area_px=item.mean_area_px or 350.0,
-            seed=item.layout_seed,
-        )
+        return _scattered(plan, item)
+    return _cut(plan, item)
+
+
+def _scattered(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]]:
+    density = _DENSITY if item.density is None else item.density
+    area_px = item.mean_area_px or _MEAN_AREA_PX
+    size = (plan.height_px, plan.width_px)
+    labels = scatter_nuclei(size, density=density, mean_area_px=area_px, seed=item.layout_seed)
+    origin = {"density": density, "mean_area_px": area_px, "seed": item.layout_seed}
+    return labels, {"root": layout_sha256(labels), "origin": origin}
+
+
+def _cut(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]]:
+    """A part of a given layout, turned; its lineage is that of the whole."""
     whole = turned(_given(plan, item.given), item.turns, item.mirrored)
-    return _part(whole, plan, item)
+    top, left = (
+        round(share * (side - wanted))
+        for share, side, wanted in zip(
+            item.corner, whole.shape, (plan.height_px, plan.width_px), strict=True
+        )
+    )
+    part = whole[top : top + plan.height_px, left : left + plan.width_px]
+    origin = {
+        "file": Path(plan.given[item.given]).name,
+        "turns": item.turns,
+        "mirrored": item.mirrored,
+        "top_px": top,
+        "left_px": left,
+    }
+    labels = relabel_contiguous(split_disconnected(part))
+    return labels, {"root": plan.given_sha256[item.given], "origin": origin}
 
 
 def _given(plan: GenerationPlan, number: int) -> Labels:
@@ -264,20 +312,6 @@ def _given(plan: GenerationPlan, number: int) -> Labels:
     return labels
 
 
-def _part(labels: Labels, plan: GenerationPlan, item: Item) -> Labels:
-    size = (plan.height_px, plan.width_px)
-    rows, cols = (
-        round(share * (side - wanted))
-        for share, side, wanted in zip(item.corner, labels.shape, size, strict=True)
-    )
-    part = labels[rows : rows + size[0], cols : cols + size[1]]
-    return relabel_contiguous(split_disconnected(part))
-
-
-def _root_of(plan: GenerationPlan, item: Item) -> str:
-    return plan.given_sha256[item.given] if plan.layouts == "given" else ""
-
-
 # Writing
 
 
@@ -287,23 +321,35 @@ class _Writer:
     def __init__(self, out: Path) -> None:
         self._out = out
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write pairs")
-        self._waiting: list[Future[Any]] = []
+        self._waiting: deque[tuple[int, Future[Any]]] = deque()
 
     def write(self, number: int, sample: Sample) -> None:
-        """Write a pair soon; raises what went wrong with one before."""
-        self._waiting.append(self._pool.submit(write_sample, self._out, stem_of(number), sample))
-        while len(self._waiting) > _WAITING or (self._waiting and self._waiting[0].done()):
-            self._waiting.pop(0).result()
+        """Write a pair soon."""
+        writing = self._pool.submit(write_sample, self._out, stem_of(number), sample)
+        self._waiting.append((number, writing))
+
+    def written(self, most_waiting: int = 0) -> Iterator[int]:
+        """Numbers of pairs that are on the disk by now; waits while more than so many are not.
+
+        Raises
+        ------
+        DatasetError
+            One could not be written.
+        """
+        while self._waiting and (len(self._waiting) > most_waiting or self._waiting[0][1].done()):
+            number, writing = self._waiting.popleft()
+            try:
+                writing.result()
+            except DatasetError as error:
+                raise DatasetError(f"{error} {GO_ON}") from error
+            yield number
 
     def __enter__(self) -> _Writer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Wait for the disk; an error that is on its way counts more than one of the disk."""
+    def __exit__(self, *_: object) -> None:
+        """Let the disk finish, also where the work was interrupted."""
         self._pool.shutdown()
-        if kind is None:
-            for waiting in self._waiting:
-                waiting.result()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 Range = tuple[float, float]
 
 LAYOUTS = ("sampled", "scattered", "given")
-_FREE = {"count", "device"}  # they change no item
+_FREE = {"count", "device", "given"}  # they change no item
 _LARGEST_PX = 2048
 
 
@@ -60,6 +60,10 @@ class GenerationPlan:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (field.name == "density" and value is None):
+                _require(_is_like(value, field.default), field.name, value, _kind(field.default))
         _require(self.count >= 1, "count", self.count, "at least 1")
         for name in ("height_px", "width_px"):
             side = getattr(self, name)
@@ -112,11 +116,14 @@ class GenerationPlan:
         except (TypeError, ValueError) as error:
             raise RequestError(f"A value of the plan has the wrong type: {error}") from error
 
+    def deciding(self) -> dict[str, Any]:
+        """The values that items follow from; files are told by their fingerprints."""
+        return {k: v for k, v in self.to_dict().items() if k not in _FREE}
+
     @property
     def sha256(self) -> str:
         """Fingerprint: plans that make the same items have the same."""
-        values = {k: v for k, v in self.to_dict().items() if k not in _FREE | {"given"}}
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.deciding(), sort_keys=True).encode()).hexdigest()
 
 
 class Item(NamedTuple):
@@ -151,7 +158,7 @@ class Item(NamedTuple):
 
 
 def load_plan(path: Path) -> GenerationPlan:
-    """Read a plan from a TOML file.
+    """Read a plan from a TOML file; layouts that it gives lie relative to it.
 
     Raises
     ------
@@ -162,7 +169,9 @@ def load_plan(path: Path) -> GenerationPlan:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RequestError(f"Cannot read the plan {path}: {error}") from error
-    return GenerationPlan.from_dict(values)
+    plan = GenerationPlan.from_dict(values)
+    folder = Path(path).resolve().parent
+    return replace(plan, given=tuple(str(folder / file) for file in plan.given))
 
 
 def item_of(plan: GenerationPlan, number: int) -> Item:
@@ -233,6 +242,30 @@ def _between(ends: Range, share: float) -> float:
 def _require(condition: bool, name: str, value: object, expected: str) -> None:
     if not condition:
         raise RequestError(f"{name} is {value!r}; expected {expected}.")
+
+
+def _is_like(value: object, example: object) -> bool:
+    """Whether a value has the type of another; whole numbers are numbers, too."""
+    if isinstance(example, tuple):
+        one = example[0] if example else ""
+        return isinstance(value, tuple) and all(_is_like(v, one) for v in value)
+    if isinstance(example, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(example)
+
+
+def _kind(example: object) -> str:
+    if isinstance(example, tuple):
+        return "a list of numbers" if example else "a list of strings"
+    return _KINDS[type(example)]
+
+
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+}
 
 
 def _require_range(name: str, ends: Range, least: float, most: float) -> None:
