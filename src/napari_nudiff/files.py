@@ -1,10 +1,10 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_nudiff.errors import DatasetError, NudiffError
@@ -42,3 +42,30 @@ def atomic_path(path: Path, error_type: type[NudiffError] = DatasetError) -> Ite
             staged.replace(path)
     except OSError as error:
         raise error_type(f"Cannot write {path}: {error}. Nothing was changed.") from error
+
+
+def replace_folder(target: Path, staged: Path, old: Path) -> None:
+    """Put a folder in the place of another; where that fails the other is put back.
+
+    Parameters
+    ----------
+    target : Path
+        Where it goes; there need be nothing.
+    staged : Path
+        The new one, on the same disk.
+    old : Path
+        Where the one that is there goes; whoever calls deletes it.
+
+    Raises
+    ------
+    OSError
+        It cannot be moved.
+    """
+    with suppress(FileNotFoundError):
+        target.rename(old)
+    try:
+        staged.rename(target)
+    except OSError:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise

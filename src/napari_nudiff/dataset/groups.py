@@ -112,9 +112,9 @@ def hold_out_groups(groups: Mapping[str, str], patterns: Sequence[str]) -> set[s
     RequestError
         A pattern matches nothing, or some images of a group but not all.
     """
-    matched = {name for p in patterns for name, g in groups.items() if _matches(name, g, p)}
+    matched = {name for p in patterns for name, g in groups.items() if matches(name, g, p)}
     for pattern in patterns:
-        if not any(_matches(name, group, pattern) for name, group in groups.items()):
+        if not any(matches(name, group, pattern) for name, group in groups.items()):
             raise RequestError(
                 f"--held-out-groups {pattern} matches no group and no image; the groups are "
                 f"{_some(sorted(set(groups.values())))}."
@@ -145,7 +145,8 @@ def _fill(names: list[str], nuclei: Mapping[str, int], wanted: float) -> list[st
     return chosen or [min(names, key=lambda name: nuclei[name])]
 
 
-def _matches(name: str, group: str, pattern: str) -> bool:
+def matches(name: str, group: str, pattern: str) -> bool:
+    """Whether a shell pattern names an image or its group."""
     return fnmatchcase(group, pattern) or fnmatchcase(name, pattern)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_nudiff.dataset.images import write_layout, write_rgb, write_text
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.files import replace_folder
 
 INDEX_NAME = "dataset.json"
 PROBLEMS_NAME = "problems.csv"
@@ -170,7 +170,7 @@ def write_set(
             staged.mkdir()
             _fill(staged, entries, about, problems)
             index = read_index(staged)
-            _replace(out, staged, Path(temporary) / "old")
+            replace_folder(out, staged, Path(temporary) / "old")
     except OSError as error:
         raise DatasetError(f"Cannot write {out}: {error}. Nothing was changed.") from error
     assert index is not None
@@ -186,15 +186,3 @@ def _fill(folder: Path, entries: Iterable[Entry], about: Mapping[str, Any], prob
     content = {"kind": KIND, "schema": SCHEMA, **about, "items": items}
     write_text(folder / PROBLEMS_NAME, problems)
     write_text(folder / INDEX_NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def _replace(out: Path, staged: Path, old: Path) -> None:
-    """Put a folder in the place of another; where that fails the other is put back."""
-    with suppress(FileNotFoundError):
-        out.rename(old)
-    try:
-        staged.rename(out)
-    except OSError:
-        if old.exists():
-            old.rename(out)
-        raise

@@ -175,7 +175,7 @@ class PyramidWriter:
 
     def write_levels(self) -> Iterator[None]:
         """Write the smaller levels of all that was written; yields after each band."""
-        yield from _write_smaller(self._group, self.image, _mean_of_four)
+        yield from _write_smaller(self._group, self.image, mean_of_four)
         yield from _write_smaller(self._labels_group, self.labels, _one_of_four)
 
     def finish(self, provenance: dict[str, Any], classes: Mapping[int, str] | None = None) -> None:
@@ -241,7 +241,7 @@ def _write_smaller(
         level = smaller
 
 
-def _mean_of_four(band: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def mean_of_four(band: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Half the size (c, y, x); an odd last row or column counts twice."""
     *_, height, width = band.shape
     even = np.pad(band, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from napari_nudiff.checkpoints.cache import cache_folder
 from napari_nudiff.dataset.pair_file import EXTENSION, Pair, read_about, read_pair, write_pair
 from napari_nudiff.errors import DatasetError
-from napari_nudiff.files import atomic_path
+from napari_nudiff.files import atomic_path, replace_folder
 
 SCHEMA = 1
 _ABOUT, _RESULTS, _LAYOUTS = "session.json", "results", "layouts"
@@ -170,7 +170,7 @@ def save_session(
         ) as room:
             staged = Path(room) / "new"
             _fill(staged, results, layouts, about)
-            _swap(staged, folder, Path(room) / "old")
+            replace_folder(folder, staged, Path(room) / "old")
     except OSError as error:
         raise DatasetError(f"Cannot write {folder}: {error}. Nothing was changed.") from error
 
@@ -290,18 +290,6 @@ def _write_result(target: Path, result: Pair | Path) -> None:
     else:
         with atomic_path(target) as staged:
             shutil.copyfile(result, staged)
-
-
-def _swap(staged: Path, folder: Path, old: Path) -> None:
-    """Put a folder in the place of another, which is moved to ``old``."""
-    if folder.exists():
-        folder.rename(old)
-    try:
-        staged.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
 
 
 def _write_about(folder: Path, about: dict[str, Any]) -> None:

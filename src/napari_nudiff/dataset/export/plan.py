@@ -6,11 +6,11 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ from napari_nudiff.dataset.export.content import Content, content_of, nuclei_sha
 from napari_nudiff.dataset.export.lineage import families, nuclei_fingerprints, roots_of
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.split import split_families
+from napari_nudiff.dataset.groups import matches
 from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.review import Grade
 from napari_nudiff.dataset.sample import layout_sha256
 from napari_nudiff.dataset.writers.member import TEST, TRAIN, VAL
 from napari_nudiff.errors import DatasetError, NudiffError, RequestError
@@ -38,25 +40,6 @@ class Step(NamedTuple):
     stage: str
     done: int
     total: int
-
-
-class Graded(Protocol):
-    """What reviewers said of an image; a mean of None is of nobody."""
-
-    @property
-    def realism(self) -> float | None:
-        """1 to 5."""
-        ...
-
-    @property
-    def correctness(self) -> float | None:
-        """Of the labels, 1 to 5."""
-        ...
-
-    @property
-    def flagged(self) -> Collection[int]:
-        """Ids of nuclei that somebody flagged."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -142,7 +125,7 @@ class Plan:
     left_out: dict[str, int] = field(default_factory=dict)
     models: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Fingerprint: equal plans make equal sets."""
         content = [self.options.to_dict(), [asdict(row) for row in self.rows], self.class_names]
@@ -162,7 +145,7 @@ class Plan:
 def plan_set(
     candidates: Sequence[Candidate],
     options: ExportOptions,
-    grades: Mapping[str, Graded] | None = None,
+    grades: Mapping[str, Grade] | None = None,
     *,
     skip_bad: bool = False,
 ) -> Generator[Step, None, Plan]:
@@ -213,7 +196,7 @@ class _Seen(NamedTuple):
 class _Judge:
     """Looks at one pair after another."""
 
-    def __init__(self, options: ExportOptions, grades: Mapping[str, Graded]) -> None:
+    def __init__(self, options: ExportOptions, grades: Mapping[str, Grade]) -> None:
         self.options, self.grades = options, grades
         self.seen: list[_Seen] = []
         self.images: set[str] = set()
@@ -254,7 +237,7 @@ class _Judge:
         return "" if wanted else f"not {' or '.join(asked)}"
 
     def _reason(
-        self, candidate: Candidate, content: Content, image_sha256: str, grade: Graded | None
+        self, candidate: Candidate, content: Content, image_sha256: str, grade: Grade | None
     ) -> str:
         """Why a pair is left out; empty if it is not."""
         gate = self.options.gate
@@ -281,7 +264,7 @@ class _Judge:
         if candidate.synthetic:
             return ""
         for split, patterns in ((TEST, self.options.test_groups), (VAL, self.options.val_groups)):
-            if any(_matches(candidate, pattern) for pattern in patterns):
+            if any(matches(candidate.name, candidate.group, pattern) for pattern in patterns):
                 return split
         return candidate.split
 
@@ -344,7 +327,7 @@ def _check_patterns(candidates: Sequence[Candidate], options: ExportOptions) -> 
     real = [candidate for candidate in candidates if not candidate.synthetic]
     for split, patterns in ((TEST, options.test_groups), (VAL, options.val_groups)):
         for pattern in patterns:
-            if not any(_matches(candidate, pattern) for candidate in real):
+            if not any(matches(candidate.name, candidate.group, pattern) for candidate in real):
                 groups = ", ".join(sorted({candidate.group for candidate in real})) or "none"
                 raise RequestError(
                     f"--{split}-groups {pattern} matches no patient and no name of a real image. "
@@ -353,17 +336,13 @@ def _check_patterns(candidates: Sequence[Candidate], options: ExportOptions) -> 
                 )
 
 
-def _matches(candidate: Candidate, pattern: str) -> bool:
-    return fnmatchcase(candidate.group, pattern) or fnmatchcase(candidate.name, pattern)
-
-
 def _row(
     number: int,
     candidate: Candidate,
     pair: Pair,
     content: Content,
     image_sha256: str,
-    grade: Graded | None,
+    grade: Grade | None,
 ) -> Row:
     provenance = pair.sample.provenance
     request = provenance.get("request", {})

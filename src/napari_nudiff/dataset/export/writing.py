@@ -27,6 +27,7 @@ from napari_nudiff.dataset.export.plan import Plan, Row, Step
 from napari_nudiff.dataset.writers import FORMATS, PART
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.files import replace_folder
 
 CHECKSUMS, PROVENANCE = "checksums.sha256", "provenance"
 _JOURNAL = "journal.jsonl"
@@ -186,13 +187,14 @@ def _shards(plan: Plan) -> list[_Part]:
     shards: list[_Part] = []
     for split in plan.counts:
         taken: list[Row] = []
-        number = 0
+        taken_px = number = 0
         for row in plan.in_split(split):
-            pixels = sum(r.height_px * r.width_px for r in [*taken, row])
-            if taken and (len(taken) == _MOST_MEMBERS or pixels > _MOST_PX):
+            row_px = row.height_px * row.width_px
+            if taken and (len(taken) == _MOST_MEMBERS or taken_px + row_px > _MOST_PX):
                 shards.append(_Part(split, number, tuple(taken)))
-                taken, number = [], number + 1
+                taken, taken_px, number = [], 0, number + 1
             taken.append(row)
+            taken_px += row_px
         shards.append(_Part(split, number, tuple(taken)))
     return shards
 
@@ -278,14 +280,8 @@ def _move(part: Path, out: Path) -> None:
     """Put the set in its place; one that is there gives way only then."""
     old = out.with_name(f"{out.name}.old")
     if out.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        out.rename(old)
-    try:
-        part.rename(out)
-    except OSError:
-        if old.exists() and not out.exists():
-            old.rename(out)
-        raise
+        shutil.rmtree(old, ignore_errors=True)  # of a run that was killed here
+    replace_folder(out, part, old)
     shutil.rmtree(old, ignore_errors=True)
 
 

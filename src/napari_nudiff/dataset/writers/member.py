@@ -68,6 +68,11 @@ class Shard:
     members: tuple[Member, ...]
     class_names: tuple[str, ...]
 
+    def classes_of(self, member: Member) -> dict[int, str]:
+        """Name of the class of each nucleus of a member."""
+        numbers = enumerate(member.classes.tolist(), start=1)
+        return {nucleus: self.class_names[number - 1] for nucleus, number in numbers}
+
     @property
     def stem(self) -> str:
         """Name of a file that holds the whole shard."""

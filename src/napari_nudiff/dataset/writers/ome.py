@@ -13,7 +13,12 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.pyramid import PyramidWriter, level_shapes, open_pyramid
+from napari_nudiff.dataset.pyramid import (
+    PyramidWriter,
+    level_shapes,
+    mean_of_four,
+    open_pyramid,
+)
 from napari_nudiff.dataset.readers.files import read_array, read_um_per_px
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.dataset.writers.marked import provenance_json, resolution, xmp_tags
@@ -54,7 +59,7 @@ def write_ome_zarr(folder: Path, shard: Shard) -> None:
         writer.write_labels(0, member.labels.astype(np.int32))
         for _ in writer.write_levels():
             pass
-        writer.finish(member.provenance, _classes_of(member, shard))
+        writer.finish(member.provenance, shard.classes_of(member))
 
 
 def read_ome_zarr(folder: Path) -> Iterator[LabelledImage]:
@@ -92,10 +97,7 @@ def _write_tiff(path: Path, plane: NDArray[Any], member: Member, *, rgb: bool) -
 
 
 def _halved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width, _ = image.shape
-    even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge").astype(np.uint16)
-    total = even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
-    return ((total + 2) // 4).astype(np.uint8)
+    return np.moveaxis(mean_of_four(np.moveaxis(image, -1, 0)), 0, -1)
 
 
 def _annotation(member: Member) -> dict[str, str]:
@@ -109,11 +111,6 @@ def _physical_size(um_per_px: float | None) -> dict[str, Any]:
         return {}
     sides = {"PhysicalSizeX": um_per_px, "PhysicalSizeY": um_per_px}
     return sides | {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
-
-
-def _classes_of(member: Member, shard: Shard) -> dict[int, str]:
-    numbers = enumerate(member.classes.tolist(), start=1)
-    return {nucleus: shard.class_names[number - 1] for nucleus, number in numbers}
 
 
 def _load_tiff(image: Path, labels: Path) -> Loaded:

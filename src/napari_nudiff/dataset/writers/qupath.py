@@ -60,10 +60,10 @@ def write_qupath(folder: Path, shard: Shard) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for member in shard.members:
         write_marked_tiff(target / f"{member.name}.tif", member)
-        numbers = enumerate(member.classes.tolist(), start=1)
-        names = {nucleus: shard.class_names[number - 1] for nucleus, number in numbers}
         about = {"synthetic": member.synthetic}
-        content = labels_to_geojson(member.labels, class_names=names, properties=about)
+        content = labels_to_geojson(
+            member.labels, class_names=shard.classes_of(member), properties=about
+        )
         text = json.dumps(content, separators=(",", ":"))
         (target / f"{member.name}.geojson").write_text(text + "\n", encoding="utf-8")
 
