@@ -370,7 +370,7 @@ def test_own_features_and_own_descriptions_choose(tmp_path, source) -> None:
     everything = make(tmp_path / "all", replace(config, subset_percent=100))
     assert everything.items[5].name in {item.name for item in theirs.items}
     assert theirs.about["arguments"]["features"] == "features.npy"
-    with pytest.raises(DatasetError, match="do not exist"):
+    with pytest.raises(DatasetError, match="does not exist"):
         make(tmp_path / "x", replace(config, features=tmp_path / "none.npy"))
 
 
