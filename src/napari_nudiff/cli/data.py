@@ -91,13 +91,15 @@ def prepare_data(args: argparse.Namespace) -> None:
 def train_segmenter(args: argparse.Namespace) -> None:
     """``nudiff data segmenter``: train a small network on images with outlines."""
     from napari_nudiff.dataset.pairs import load_pairs
-    from napari_nudiff.evaluation.segmenter import SegmenterConfig, as_sharp_as
+    from napari_nudiff.evaluation.segmenter import SegmenterConfig, as_sharp_as, load_segmenter
     from napari_nudiff.evaluation.segmenter import train_segmenter as train
 
     if args.steps < 1 or args.seed < 0:
         raise RequestError("--steps must be 1 or more and --seed 0 or more.")
     if args.also_at is not None and not 0.01 <= args.also_at <= 100:
         raise RequestError("--also-at must be 0.01 to 100 um per px.")
+    if args.out.exists():
+        load_segmenter(args.out)  # nothing else is replaced
     pairs, _ = load_pairs(args.data)
     if args.also_at:
         pairs += [as_sharp_as(pair, args.also_at) for pair in pairs]

@@ -157,7 +157,10 @@ def load_segmenter(path: Path) -> Segmenter:
         The file is none.
     """
     if _key_of(path) is None:
-        raise DatasetError(f"{path} is no segmenter of `nudiff evaluate`; delete it and try again.")
+        raise DatasetError(
+            f"{path} is no segmenter, such as `nudiff evaluate` and `nudiff data segmenter` write. "
+            "Check the path, or delete it and make it again."
+        )
     with safe_open(path, framework="pt") as file:
         network = Segmenter(um_per_px=float(file.metadata().get("um_per_px", _UM_PER_PX)))
         network.load_state_dict({k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
@@ -200,7 +203,7 @@ def foreground(judge: Segmenter, image: NDArray[np.uint8], um_per_px: float) -> 
     factor = um_per_px / judge.um_per_px
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     shown = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
-    seen = Image.fromarray(predict_maps(judge, np.asarray(shown))[0])
+    seen = Image.fromarray(predict_maps(judge, np.array(shown))[0])
     back = Image.Resampling.BOX if factor > 1 else Image.Resampling.BILINEAR
     return np.asarray(seen.resize((width, height), back), dtype=np.float32)
 
@@ -214,7 +217,7 @@ def as_sharp_as(pair: Pair, um_per_px: float) -> Pair:
     factor = (pair.um_per_px or _UM_PER_PX) / um_per_px
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = Image.fromarray(pair.image).resize(size, Image.Resampling.BOX)
-    image = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+    image = np.array(small.resize((width, height), Image.Resampling.BICUBIC))
     return replace(pair, stem=f"{pair.stem} at {um_per_px:g}", image=image)
 
 
