@@ -33,6 +33,8 @@ class Pair:
         Side of a pixel; None where nobody told it.
     classes : mapping of int to str
         Of nuclei by their ids; those without one are missing.
+    source : str
+        Name of the folder that it was read from.
     """
 
     stem: str
@@ -41,6 +43,7 @@ class Pair:
     group: str = ""
     um_per_px: float | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Layout:
     group: str = ""
     um_per_px: float | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
+    source: str = ""
 
 
 Loaded = TypeVar("Loaded", Pair, Layout)
@@ -182,8 +186,9 @@ def _layout(folder: Path, stem: str, item: Item | None = None, *, classed: bool 
     table = folder / CLASSES_FOLDER / f"{stem}.csv"
     classes = read_classes(table) if classed or (item is None and table.exists()) else {}
     if item is None:
-        return Layout(stem, read_layout(path), classes=classes)
-    return Layout(stem, read_layout(path), item.group, item.um_per_px, classes)
+        return Layout(stem, read_layout(path), classes=classes, source=folder.name)
+    labels = read_layout(path)
+    return Layout(stem, labels, item.group, item.um_per_px, classes, folder.name)
 
 
 def _load_pair(folder: Path, layout: Layout) -> Pair:
@@ -194,4 +199,12 @@ def _load_pair(folder: Path, layout: Layout) -> Pair:
             f"{path.name} is {image.shape[:2]} pixels and its labels are {labels.shape}; "
             "they must have the same size."
         )
-    return Pair(layout.stem, image, labels, layout.group, layout.um_per_px, layout.classes)
+    return Pair(
+        layout.stem,
+        image,
+        labels,
+        layout.group,
+        layout.um_per_px,
+        layout.classes,
+        layout.source,
+    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from napari_nudiff.dataset.pairs import Pair, turned
+from napari_nudiff.dataset.pairs import Layout, Pair, turned
 from napari_nudiff.diffusion.unet import CONDITIONS
 from napari_nudiff.nuclei.descriptors import layout_globals, resolution_number, stain_style
 from napari_nudiff.nuclei.structure import encode_structure
@@ -92,8 +92,11 @@ class Batch:
         return cls(**values)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Batch(**{k: v if v is None else change(v) for k, v in values.items()})
+        values: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            values[field.name] = None if value is None else change(value)
+        return Batch(**values)
 
 
 class TrainingCrops(Dataset[dict[str, NDArray[np.generic]]]):
@@ -101,15 +104,17 @@ class TrainingCrops(Dataset[dict[str, NDArray[np.generic]]]):
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs : sequence of Pair or Layout
         How often each is drawn is what `shares_of` says.
     config : TrainConfig
     """
 
-    def __init__(self, pairs: Sequence[Pair], config: TrainConfig) -> None:
+    def __init__(self, pairs: Sequence[Pair | Layout], config: TrainConfig) -> None:
         self.pairs = pairs
         self.config = config
-        self.tiles = tiles_of(pairs, config.um_per_px, config.network.has("appearance"))
+        self.tiles = tiles_of(
+            pairs, config.um_per_px, config.crop_px, with_look=config.network.has("appearance")
+        )
         self._until = np.cumsum(shares_of(self.tiles))
 
     def __getitem__(self, key: Key) -> dict[str, NDArray[np.generic]]:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from napari_nudiff.dataset.images import write_rgb
-from napari_nudiff.dataset.pairs import Pair, load_pairs
+from napari_nudiff.dataset.pairs import Layout, Pair, load_layouts, load_pairs
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.diffusion.weights import Header, write_weights
 from napari_nudiff.errors import DatasetError
@@ -41,6 +41,8 @@ from napari_nudiff.training.rates import learning_rate
 from napari_nudiff.training.records import GRIDS, PLOT, Record, RunLog, plot_losses, read_log
 from napari_nudiff.training.state import STATE, read_state, remove_leftovers, write_state
 from napari_nudiff.training.validation import Validation
+
+Example = Pair | Layout
 
 
 @dataclass(frozen=True)
@@ -287,17 +289,19 @@ class _Window:
         self.crops += crops
 
 
-def _load(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to train on, and held-out ones, of all folders."""
-    training, held_out = [], []
+def _load(config: TrainConfig) -> tuple[list[Example], list[Example]]:
+    """What to train on, and what is held out, of all folders."""
+    load = load_pairs if config.role == "image" else load_layouts
+    training: list[Example] = []
+    held_out: list[Example] = []
     for folder in config.data:
-        some, others = load_pairs(Path(folder), held_out=config.held_out)
+        some, others = load(Path(folder), held_out=config.held_out)
         training += some
         held_out += others
     return training, held_out
 
 
-def _check_pairs(training: list[Pair], held_out: list[Pair], config: TrainConfig) -> None:
+def _check_pairs(training: list[Example], held_out: list[Example], config: TrainConfig) -> None:
     if not training:
         raise DatasetError(
             f"All {len(held_out)} images of {', '.join(config.data)} are held out; none is left to "

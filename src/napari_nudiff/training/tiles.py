@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.masks import resample_image, resample_labels
-from napari_nudiff.dataset.pairs import Pair
+from napari_nudiff.dataset.pairs import Layout, Pair
 from napari_nudiff.diffusion.appearance import APPEARANCE_UM_PER_PX
 from napari_nudiff.nuclei.descriptors import UM_PER_PX
 
@@ -43,24 +43,32 @@ class Tile:
 
 
 def tiles_of(
-    pairs: Sequence[Pair], um_per_px: Sequence[float] = (), with_look: bool = False
+    pairs: Sequence[Pair | Layout],
+    um_per_px: Sequence[float] = (),
+    crop_px: int = 1,
+    *,
+    with_look: bool = False,
 ) -> list[Tile]:
     """Reduce each pair to every resolution that it is fine enough for.
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs : sequence of Pair or Layout
     um_per_px : sequence of float
         The resolutions; () = each pair as it is. A pair coarser than all of them stays as it is.
+    crop_px : int
+        No pair is reduced to less than this.
     with_look : bool
         Whether there is an appearance encoder.
     """
     tiles = []
     for pair in pairs:
         own = pair.um_per_px or UM_PER_PX
-        look = appearance_view(pair.image, own) if with_look and pair.image is not None else None
-        for target in [um for um in um_per_px if um >= own / _SAME] or [own]:
-            image, labels = pair.image, pair.labels
+        full = pair.image if isinstance(pair, Pair) else None
+        look = None if full is None or not with_look else appearance_view(full, own)
+        coarsest = own * min(pair.labels.shape) / crop_px
+        for target in [um for um in um_per_px if own / _SAME <= um <= coarsest] or [own]:
+            image, labels = full, pair.labels
             if target > own * _SAME:
                 labels = resample_labels(labels, own / target)
                 image = None if image is None else resample_image(image, own / target)
@@ -92,7 +100,8 @@ def _kind(tile: Tile) -> tuple[float, str]:
 
 
 def appearance_view(image: NDArray[np.uint8], um_per_px: float) -> NDArray[np.uint8]:
-    """An image (H, W, 3) as the appearance encoder sees it: reduced to its resolution."""
+    """An image (H, W, 3) as the appearance encoder sees it, and not smaller than its window."""
     if um_per_px * _SAME < APPEARANCE_UM_PER_PX:
-        return resample_image(image, um_per_px / APPEARANCE_UM_PER_PX)
-    return image
+        image = resample_image(image, um_per_px / APPEARANCE_UM_PER_PX)
+    missing = [max(LOOK_PX - side, 0) for side in image.shape[:2]]
+    return np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
