@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_nudiff.checkpoints import load_model
+from napari_nudiff.checkpoints import DEFAULT_IMAGE, load_model
 from napari_nudiff.diffusion.denoiser import Conditioning, Guided, NetworkDenoiser
 from napari_nudiff.diffusion.samplers import sample_dpmpp_2m
 from napari_nudiff.nuclei.structure import encode_structure
-from napari_nudiff.sample_data import tnbc_layout
+from napari_nudiff.sample_data import sampled_layout
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
 
 
@@ -35,9 +35,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     device = resolve_device(args.device)
-    model = load_model("tnbc-compact-image")
+    model = load_model(DEFAULT_IMAGE)
     model.unet.to(device, memory_format=torch.channels_last)
-    labels = np.asarray(tnbc_layout()[0][0])[: args.side, : args.side]
+    labels = np.asarray(sampled_layout()[0][0])[: args.side, : args.side]
     structure = torch.from_numpy(encode_structure(labels))[None].to(device)
     bf16 = model.denoiser(torch.bfloat16)
     variants: dict[str, Callable[[], object]] = {

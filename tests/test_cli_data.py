@@ -8,7 +8,7 @@ import pytest
 from napari_nudiff.cli import main
 from napari_nudiff.dataset.images import write_layout, write_rgb
 from napari_nudiff.dataset.pairs import load_pairs
-from napari_nudiff.sample_data import tnbc_pair
+from napari_nudiff.sample_data import rendered_pair
 
 
 def prepare(*args: object) -> int:
@@ -18,7 +18,7 @@ def prepare(*args: object) -> int:
 @pytest.fixture
 def lab(tmp_path):
     """Four quarters of a real image, of two patients."""
-    (image, _, _), (labels, _, _) = tnbc_pair()
+    (image, _, _), (labels, _, _) = rendered_pair()
     for i, stem in enumerate(["p1_a", "p1_b", "p2_a", "p2_b"]):
         part = np.s_[256 * (i // 2) :, 256 * (i % 2) :]
         write_rgb(tmp_path / "lab" / "images" / f"{stem}.png", image[part][:256, :256])

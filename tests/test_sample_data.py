@@ -9,8 +9,8 @@ from napari_nudiff import sample_data
 from napari_nudiff.nuclei.structure import validate_layout
 
 SAMPLES = [
-    sample_data.tnbc_layout,
-    sample_data.tnbc_pair,
+    sample_data.sampled_layout,
+    sample_data.rendered_pair,
     sample_data.generated_layout,
     sample_data.large_layout,
 ]
@@ -42,14 +42,14 @@ def test_the_licence_ships_beside_the_data() -> None:
 
 
 def test_the_real_layout_is_a_layout_of_many_nuclei() -> None:
-    labels = validate_layout(sample_data.tnbc_layout()[0][0])
+    labels = validate_layout(sample_data.sampled_layout()[0][0])
     assert labels.shape == (512, 512)
     assert labels.dtype == np.uint16
     assert len(np.unique(labels)) == 192
 
 
 def test_the_pair_lies_on_itself() -> None:
-    (image, attributes, kind), (labels, _, _) = sample_data.tnbc_pair()
+    (image, attributes, kind), (labels, _, _) = sample_data.rendered_pair()
     assert kind == "image"
     assert attributes["rgb"] is True
     assert image.dtype == np.uint8
@@ -66,8 +66,8 @@ def test_the_generated_layout_is_the_same_each_time_and_as_dense_as_asked() -> N
 
 
 def test_callers_do_not_share_metadata() -> None:
-    sample_data.tnbc_layout()[0][1]["metadata"]["licence"] = "changed"
-    assert sample_data.tnbc_layout()[0][1]["metadata"]["licence"] == "CC BY 4.0"
+    sample_data.sampled_layout()[0][1]["metadata"]["licence"] = "changed"
+    assert sample_data.sampled_layout()[0][1]["metadata"]["licence"] == "CC BY 4.0"
 
 
 def test_napari_makes_layers_of_them() -> None:
@@ -81,7 +81,7 @@ def test_napari_makes_layers_of_them() -> None:
 def test_samples_need_neither_torch_nor_napari() -> None:
     code = (
         "import sys; sys.modules.update(torch=None, napari=None);"
-        "from napari_nudiff.sample_data import generated_layout, tnbc_pair;"
-        "tnbc_pair(); generated_layout()"
+        "from napari_nudiff.sample_data import generated_layout, rendered_pair;"
+        "rendered_pair(); generated_layout()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

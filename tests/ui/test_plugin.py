@@ -8,7 +8,7 @@ import pytest
 from npe2 import PluginManager, PluginManifest
 
 ME = "napari-nudiff"
-SAMPLES = ["tnbc_layout", "tnbc_pair", "generated_layout", "rendered_pair"]
+SAMPLES = ["sampled_layout", "tnbc_pair", "generated_layout", "rendered_pair"]
 
 
 @pytest.fixture(scope="module")

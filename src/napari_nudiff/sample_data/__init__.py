@@ -38,19 +38,19 @@ _SCATTERED = {
 }
 
 
-def tnbc_layout() -> list[LayerData]:
+def sampled_layout() -> list[LayerData]:
     """A real layout: 191 nuclei of breast cancer and its lymphocytes, 512 x 512 px at 0.25 um."""
     with as_file(files(__name__) / "tnbc_10_1_labels.tif") as path:
         labels = tifffile.imread(path)  # (512, 512), uint16
     return [(labels, _attributes("TNBC 10-1 layout", _TNBC), "labels")]
 
 
-def tnbc_pair() -> list[LayerData]:
-    """The real H&E image of `tnbc_layout`, with that layout."""
+def rendered_pair() -> list[LayerData]:
+    """The real H&E image of `sampled_layout`, with that layout."""
     with as_file(files(__name__) / "tnbc_10_1.png") as path:
         image = iio.imread(path)  # (512, 512, 3), uint8
     attributes = {**_attributes("TNBC 10-1", _TNBC), "rgb": True}
-    return [(image, attributes, "image"), *tnbc_layout()]
+    return [(image, attributes, "image"), *sampled_layout()]
 
 
 def generated_layout() -> list[LayerData]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 
 from napari_nudiff.dataset.sample import write_sample
-from napari_nudiff.sample_data import tnbc_pair
+from napari_nudiff.sample_data import rendered_pair
 from napari_nudiff.session.jobs import JobError
 from napari_nudiff.ui.dock import SynthesisDock
 
@@ -56,7 +56,7 @@ def open_demo(side_px: int = _SIDE_PX, theme: str = "dark") -> tuple[Any, Synthe
 
     viewer = napari.Viewer(title="Nudiff demo", show_welcome_screen=False)
     viewer.theme = theme
-    for data, attributes, kind in tnbc_pair():
+    for data, attributes, kind in rendered_pair():
         layer = getattr(viewer, f"add_{kind}")(data[:side_px, :side_px], **attributes)
         layer.visible = kind == "labels"
     _, dock = viewer.window.add_plugin_dock_widget("napari-nudiff", "Synthesise")

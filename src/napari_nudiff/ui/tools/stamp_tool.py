@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_nudiff.nuclei import editing
 from napari_nudiff.nuclei.editing import Point
 from napari_nudiff.nuclei.structure import OFFICIAL_MIN_VECTOR_AREA_PX
-from napari_nudiff.sample_data import tnbc_layout
+from napari_nudiff.sample_data import sampled_layout
 from napari_nudiff.ui.tools.editor import LayoutEditor
 from napari_nudiff.ui.tools.guide import Guide
 from napari_nudiff.ui.tools.outline import mask_outline, transformed
@@ -102,7 +102,7 @@ class StampTool:
 @cache
 def real_shapes() -> list[Mask]:
     """The nuclei of the real layout that comes with the package."""
-    ((labels, _, _),) = tnbc_layout()
+    ((labels, _, _),) = sampled_layout()
     return editing.shapes_of(labels, OFFICIAL_MIN_VECTOR_AREA_PX)
 
 
