@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def member(number: int, side: int) -> Member:
-    """A part of real tissue with as many nuclei as tissue has."""
+    """A part of a render with as many nuclei as tissue has."""
     (image, _, _), _ = rendered_pair()
     rolled = np.roll(np.asarray(image), 17 * number, axis=(0, 1))
     labels = scatter_nuclei((side, side), density=0.2, seed=number).astype(np.uint16)

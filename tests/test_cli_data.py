@@ -17,7 +17,7 @@ def prepare(*args: object) -> int:
 
 @pytest.fixture
 def lab(tmp_path):
-    """Four quarters of a real image, of two patients."""
+    """Four quarters of a render, as if of two patients."""
     (image, _, _), (labels, _, _) = rendered_pair()
     for i, stem in enumerate(["p1_a", "p1_b", "p2_a", "p2_b"]):
         part = np.s_[256 * (i // 2) :, 256 * (i % 2) :]

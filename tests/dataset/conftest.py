@@ -1,4 +1,4 @@
-"""A small real image with its nuclei."""
+"""A small rendered image with its nuclei."""
 
 import numpy as np
 import pytest

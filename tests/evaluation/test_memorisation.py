@@ -8,7 +8,7 @@ from napari_nudiff.sample_data import rendered_pair
 
 
 def patches(n: int, seed: int):
-    """Patches of real tissue that do not overlap."""
+    """Patches of a render that do not overlap."""
     image = np.asarray(rendered_pair()[0][0])
     tiles = [
         image[y : y + 128, x : x + 128] for y in range(0, 512, 128) for x in range(0, 512, 128)
