@@ -46,12 +46,11 @@ class AppearanceEncoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Codes (N, channels) on -1..1 of images (N, 3, H, W) on -1..1; H and W multiples of 8."""
         h, found = F.pixel_unshuffle(image, 2), []
-        for conv in self.convs:
-            h = F.silu(conv(h))
+        for level, conv in enumerate(self.convs):
+            h = F.silu(conv(F.avg_pool2d(h, 2) if level else h))
             variance, mean = torch.var_mean(h.float(), dim=(2, 3), correction=0)
             # The root of nothing at all, as on empty glass, has no gradient.
             found += [mean, (variance + 1e-4).sqrt()]
-            h = F.avg_pool2d(h, 2)
         code: Tensor = self.out(torch.cat(found, dim=1)).tanh()
         return code
 
