@@ -16,7 +16,7 @@ from napari_nudiff.evaluation.verdicts import verdicts
 from napari_nudiff.nuclei.layout import scatter_nuclei
 
 PICTURE = np.zeros((64, 64, 3), np.uint8)
-AGREEMENT, NUCLEI, COPIES, REALISM, VARIETY = range(5)
+AGREEMENT, MATCHES, NUCLEI, QUARTILES, COPIES, REALISM, VARIETY = range(7)
 
 
 def layouts(n: int, area: float, seed: int):
@@ -25,8 +25,11 @@ def layouts(n: int, area: float, seed: int):
     ]
 
 
-def scores(dice):
-    return [Score(str(i), "abc"[i % 3], float(d), 0.5, 0.5) for i, d in enumerate(dice)]
+def scores(dice, missed=2, extra=2):
+    return [
+        Score(str(i), "abc"[i % 3], float(d), 0.5, 0.5, 20, missed, extra)
+        for i, d in enumerate(dice)
+    ]
 
 
 def found(distances, threshold=0.2):
@@ -59,6 +62,7 @@ def good() -> Study:
     return Study(
         config=StudyConfig(Path("data"), Path("out")),
         models=(None, None),
+        um_per_px=None,
         fields=[Field(str(i), "a", PICTURE, PICTURE[..., 0]) for i in range(9)],
         renders=[PICTURE] * 9,
         real_scores=scores(np.linspace(0.7, 0.8, 9)),
@@ -79,7 +83,8 @@ def answer(study: Study, question: int) -> str:
 
 
 def test_a_good_model_gets_yes(good) -> None:
-    assert [answer(good, q) for q in (AGREEMENT, COPIES, REALISM, VARIETY)] == ["yes"] * 4
+    expected = (AGREEMENT, MATCHES, COPIES, REALISM, VARIETY)
+    assert [answer(good, q) for q in expected] == ["yes"] * 5
 
 
 def test_agreement_is_judged_by_the_interval_of_the_difference(good) -> None:
@@ -88,6 +93,43 @@ def test_agreement_is_judged_by_the_interval_of_the_difference(good) -> None:
     assert answer(worse, AGREEMENT) == "no"
     assert answer(unsure, AGREEMENT) == "not measured"
     assert "Too few fields" in verdicts(unsure)[AGREEMENT].why
+
+
+def test_nuclei_that_renders_lose_or_add_are_held_against_them(good) -> None:
+    dice = np.linspace(0.7, 0.8, 9)
+    assert answer(replace(good, render_scores=scores(dice, missed=4)), MATCHES) == "no"
+    assert answer(replace(good, render_scores=scores(dice, extra=4)), MATCHES) == "no"
+    assert answer(replace(good, render_scores=scores(dice, 0, 0)), MATCHES) == "yes"
+    # Only one of three patients loses some: too few to tell.
+    of_c = [replace(s, missed=4) if s.group == "c" else s for s in scores(dice)]
+    assert answer(replace(good, render_scores=of_c), MATCHES) == "not measured"
+
+
+def varied(n: int, densities, area: float, seed: int):
+    return [
+        scatter_nuclei(
+            (128, 128), density=densities[i % len(densities)], mean_area_px=area, seed=seed + i
+        )
+        for i in range(n)
+    ]
+
+
+def test_layouts_that_are_all_alike_do_not_vary_as_patients_do(good) -> None:
+    real = [
+        *varied(8, (0.05, 0.15, 0.25, 0.35), 150, 0),
+        *varied(8, (0.12, 0.18, 0.24, 0.3), 200, 10),
+        *varied(8, (0.1, 0.2, 0.3, 0.4), 260, 20),
+    ]
+    groups = [g for g in "abc" for _ in range(8)]
+    like = compare(real, groups, varied(20, (0.08, 0.16, 0.24, 0.34), 185, 100))
+    alike = compare(real, groups, varied(20, (0.2,), 200, 100))
+    assert answer(replace(good, nuclei=like), QUARTILES) == "yes"
+    said = verdicts(replace(good, nuclei=alike))[QUARTILES]
+    assert said.answer == "no"
+    assert "share of the area: " in said.why
+    assert "distance between the quartiles" in said.why
+    few = compare(real, [str(i // 3) for i in range(24)], good.layouts)
+    assert answer(replace(good, nuclei=few), QUARTILES) == "not measured"
 
 
 def test_nuclei_outside_of_what_patients_have_are_named(good) -> None:

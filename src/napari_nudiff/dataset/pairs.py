@@ -21,13 +21,15 @@ from napari_nudiff.errors import DatasetError
 class Pair:
     """One H&E image (H, W, 3) uint8 with its instance labels (H, W).
 
-    ``group`` is the patient or slide of a prepared set, else empty.
+    ``group`` is the patient or slide of a prepared set, else empty; ``um_per_px`` is the side of
+    a pixel, None where it is not known.
     """
 
     stem: str
     image: NDArray[np.uint8]
     labels: NDArray[np.integer]
     group: str = ""
+    um_per_px: float | None = None
 
 
 def load_pairs(folder: Path, *, held_out: Sequence[str] = ()) -> tuple[list[Pair], list[Pair]]:
@@ -54,7 +56,7 @@ def load_pairs(folder: Path, *, held_out: Sequence[str] = ()) -> tuple[list[Pair
     if index is None:
         pairs = [_load_pair(folder, path.stem) for path in _images(folder)]
     else:
-        pairs = [_load_pair(folder, item.name, item.group) for item in index.items]
+        pairs = [_load_pair(folder, item.name, item.group, item.um_per_px) for item in index.items]
     if index is None or held_out:
         kept_out = [any(fnmatch(pair.stem, pattern) for pattern in held_out) for pair in pairs]
     else:
@@ -88,7 +90,7 @@ def turned(plane: NDArray[Any], turns: int, mirrored: bool) -> NDArray[Any]:
     return np.ascontiguousarray(plane[:, ::-1] if mirrored else plane)
 
 
-def _load_pair(folder: Path, stem: str, group: str = "") -> Pair:
+def _load_pair(folder: Path, stem: str, group: str = "", um_per_px: float | None = None) -> Pair:
     path, labels_path = folder / "images" / f"{stem}.png", folder / "labels" / f"{stem}.tif"
     if not labels_path.exists():
         raise DatasetError(f"{path.name} has no labels: {labels_path} does not exist.")
@@ -98,4 +100,4 @@ def _load_pair(folder: Path, stem: str, group: str = "") -> Pair:
             f"{path.name} is {image.shape[:2]} pixels and its labels are {labels.shape}; "
             "they must have the same size."
         )
-    return Pair(stem, image, labels, group)
+    return Pair(stem, image, labels, group, um_per_px)
