@@ -14,7 +14,7 @@ from napari_nudiff.dataset.images import read_layout, read_rgb, write_layout
 from napari_nudiff.dataset.prepared import Entry, Item, write_set
 from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.evaluation.report import write_report
-from napari_nudiff.evaluation.study import Study, StudyConfig, _scale_option, evaluate_pairs
+from napari_nudiff.evaluation.study import Study, StudyConfig, evaluate_pairs, scale_option
 from napari_nudiff.nuclei.layout import scatter_nuclei
 from napari_nudiff.synthesis.request import RenderRequest
 
@@ -174,8 +174,8 @@ def test_a_request_that_has_a_scale_is_given_that_of_the_set() -> None:
     class Scaled(RenderRequest):
         um_per_px: float = 0.25
 
-    assert _scale_option(Scaled, 0.5) == {"um_per_px": 0.5}
-    assert _scale_option(Scaled, None) == {}
+    assert scale_option(Scaled, 0.5) == {"um_per_px": 0.5}
+    assert scale_option(Scaled, None) == {}
 
 
 def test_without_matplotlib_the_way_out_is_told(study, monkeypatch) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_nudiff.evaluation.agreement import Field, Score
+from napari_nudiff.evaluation.coverage import Coverage
 from napari_nudiff.evaluation.memorisation import Memorisation, Nearest
 from napari_nudiff.evaluation.realism import Realism
 from napari_nudiff.evaluation.resampling import Interval
@@ -42,14 +43,18 @@ def about(value: float) -> Interval:
     return Interval(value, value - 0.1, value + 0.1, 20)
 
 
-def realism(**changed) -> Realism:
-    values = {"kid": 0.1, "kid_floor": 0.2, "kid_patients": 0.2, "density": 1, "density_floor": 1,
-              "coverage": 0.9, "coverage_floor": 0.9, "diversity": 30, "diversity_real": 31,
-              "diversity_floor": 32} | changed  # fmt: skip
+def coverage(renders: float, n: int = 20) -> Coverage:
+    others = {"held_out": 0.6, "images": 0.9, "patients": 0.7, "density": 1, "density_held_out": 1}
+    return Coverage(renders=about(renders), **{k: about(v) for k, v in others.items()}, n=n)
+
+
+def realism(covered: float = 0.85, **changed) -> Realism:
+    values = {"kid": 0.1, "kid_floor": 0.2, "kid_patients": 0.2, "diversity": 30,
+              "diversity_real": 31, "diversity_floor": 32} | changed  # fmt: skip
     intervals = {name: about(value) for name, value in values.items()}
     return Realism(
-        **intervals, fid=1, fid_floor=1, vendi=5, vendi_real=5, vendi_floor=5, n=20,
-        nearest=(1.0,) * 20, nearest_unseen=(1.0,) * 20,
+        **intervals, coverage=coverage(covered), fid=1, fid_floor=1, vendi=5, vendi_real=5,
+        vendi_floor=5, n=20, nearest=(1.0,) * 20, nearest_unseen=(1.0,) * 20,
     )  # fmt: skip
 
 
@@ -163,7 +168,9 @@ def test_images_that_cannot_be_compared_do_not_count_as_no_copies(good) -> None:
 def test_realism_and_variety_are_judged_against_real_images(good) -> None:
     assert answer(replace(good, realism=realism(kid=0.3)), REALISM) == "no"
     assert answer(replace(good, realism=realism(diversity=20)), VARIETY) == "no"
-    assert answer(replace(good, realism=realism(coverage=0.3)), VARIETY) == "no"
+    assert answer(replace(good, realism=realism(covered=0.65)), VARIETY) == "no"
+    unknown = replace(realism(), coverage=coverage(0.85, n=0))
+    assert answer(replace(good, realism=unknown), VARIETY) == "not measured"
 
 
 def test_few_samples_are_not_measured(good) -> None:

@@ -17,6 +17,7 @@ from skimage.segmentation import find_boundaries
 
 from napari_nudiff.dataset.images import write_rgb, write_text
 from napari_nudiff.evaluation.agreement import RATES, SCORES, difference, summary
+from napari_nudiff.evaluation.coverage import FEWEST, Coverage
 from napari_nudiff.evaluation.distance import FEWEST_FOR_FID
 from napari_nudiff.evaluation.memorisation import Memorisation, Nearest, oriented, rank_chances
 from napari_nudiff.evaluation.plots import (
@@ -233,8 +234,6 @@ def _realism(study: Study) -> str:
     rows = [
         ["KID", str(r.kid), str(r.kid_floor)],
         ["FID", f"{r.fid:.1f}", f"{r.fid_floor:.1f}"],
-        ["density", str(r.density), str(r.density_floor)],
-        ["coverage", str(r.coverage), str(r.coverage_floor)],
         ["diversity", str(r.diversity), str(r.diversity_floor)],
         ["Vendi score", f"{r.vendi:.1f}", f"{r.vendi_floor:.1f}"],
     ]
@@ -246,7 +245,23 @@ def _realism(study: Study) -> str:
         "floor: other patients' images differ too. KID of one half of the training patients "
         f"against the other: {r.kid_patients}. Training crops have a diversity of "
         f"{r.diversity_real} and a Vendi score of {r.vendi_real:.1f}."
-        f"{few if r.n < FEWEST_FOR_FID else ''}</p>"
+        f"{few if r.n < FEWEST_FOR_FID else ''}</p>" + _coverage(r.coverage)
+    )
+
+
+def _coverage(c: Coverage) -> str:
+    if not c.n:
+        return f"<p>Coverage: not measured, with fewer than {FEWEST} images a set.</p>"
+    rows = [
+        ["renders", str(c.renders), str(c.density)],
+        ["held-out real crops", str(c.held_out), str(c.density_held_out)],
+        ["one half of the training patients, of the other", str(c.patients), ""],
+        ["one half of the training images, of the other", str(c.images), ""],
+    ]
+    return _table(["training crops covered by", "coverage", "density"], rows) + (
+        f"<p>Between {c.n} images on both sides, drawn again and again; in brackets the range of "
+        "95 % of the draws. The last row is what a perfect model reaches, those above it what "
+        "other patients do.</p>"
     )
 
 

@@ -173,9 +173,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
     """
     models = find_checkpoint(config.structure), find_checkpoint(config.image)
     _check_roles(models)
-    loaded = load_pairs(config.data, held_out=config.held_out)
-    scale = _scale_of([*loaded[0], *loaded[1]], config)
-    training, held_out = (_of_scale(pairs, scale) for pairs in loaded)
+    training, held_out, scale = of_one_scale(config.data, config.held_out, config.um_per_px)
     _check_pairs(training, held_out, config)
     judge_path = config.segmenter or config.out / "segmenter.safetensors"
     settings = SegmenterConfig(config.segmenter_steps, crop_px=min(128, _smallest(training)))
@@ -198,7 +196,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
         samples.append(maker.render(f"sampled-{i:04d}", layouts[-1], i, None))
         yield StudyProgress("sampling and rendering", i + 1, config.count)
     yield StudyProgress("comparing", 0, 0)
-    crops = _crops_of(training + held_out, config.size_px)
+    crops = crops_of(training + held_out, config.size_px)
     real_layouts = [c.labels for c in crops]
     nuclei = compare(real_layouts, [c.group for c in crops], layouts)
     sources = [pair.image for pair in training]
@@ -260,7 +258,7 @@ class _Maker:
             width_px=self._side_px,
             seed=derived_seed(self._config.seed, index),
             **self._how,
-            **_scale_option(LayoutRequest, self._scale),
+            **scale_option(LayoutRequest, self._scale),
         )
         self._keep(stem, request, lambda: sample_layout(request))
         labels = read_layout(path)
@@ -278,7 +276,7 @@ class _Maker:
             style=None if style is None else tuple(float(v) for v in style),
             seed=derived_seed(self._config.seed, index),
             **self._how,
-            **_scale_option(RenderRequest, self._scale),
+            **scale_option(RenderRequest, self._scale),
         )
         path = self._folder / f"{stem}.png"
         self._keep(stem, request, lambda: render(labels, request), labels)
@@ -309,12 +307,12 @@ def fields_of(pairs: Sequence[Pair], side: int, most: int) -> list[Field]:
     """Fields of view of images: up to so many of each that do not overlap, with nuclei in them."""
     found = []
     for pair in pairs:
-        crops = [c for c in _crops_of([pair], side) if c.labels.any()]
+        crops = [c for c in crops_of([pair], side) if c.labels.any()]
         found += sorted(crops, key=lambda c: -np.count_nonzero(c.labels))[:most]
     return found
 
 
-def _crops_of(pairs: Sequence[Pair], side: int) -> list[Field]:
+def crops_of(pairs: Sequence[Pair], side: int) -> list[Field]:
     """All crops that do not overlap, those without nuclei too: they belong to the truth."""
     found = []
     for pair in pairs:
@@ -337,7 +335,8 @@ def _realism(
     config: StudyConfig,
 ) -> Realism | None:
     real, unseen = (_typical_fields(pairs, len(samples), config) for pairs in (training, held_out))
-    return measure_realism(extract, real, unseen, samples, _crops_of(training, config.size_px))
+    all_seen, all_unseen = (crops_of(pairs, config.size_px) for pairs in (training, held_out))
+    return measure_realism(extract, real, unseen, samples, all_seen, all_unseen)
 
 
 def _typical_fields(pairs: Sequence[Pair], count: int, config: StudyConfig) -> list[Field]:
@@ -350,24 +349,44 @@ def _typical_fields(pairs: Sequence[Pair], count: int, config: StudyConfig) -> l
     return fields
 
 
-def _scale_of(pairs: Sequence[Pair], config: StudyConfig) -> float | None:
-    """The one scale of a study; None where nothing tells it."""
-    if config.um_per_px is not None:
-        return config.um_per_px
-    known = sorted(p.um_per_px for p in pairs if p.um_per_px is not None)
-    if not known:
-        return None
-    if not _is_near(known[0], known[-1]):
-        raise DatasetError(
-            f"{config.data} has images of {known[0]:g} to {known[-1]:g} um per px, and a study is "
-            "of one scale. Choose one with --um-per-px; the other images are left out."
-        )
-    return median(known)
+def of_one_scale(
+    folder: Path, held_out: Sequence[str] = (), um_per_px: float | None = None
+) -> tuple[list[Pair], list[Pair], float | None]:
+    """Read the images of a set that have one scale.
 
+    Parameters
+    ----------
+    folder : Path
+    held_out : sequence of str
+        See `napari_nudiff.dataset.pairs.load_pairs`.
+    um_per_px : float, optional
+        The scale. Images of another are left out; those of which none is known are taken as of it.
 
-def _of_scale(pairs: Sequence[Pair], scale: float | None) -> list[Pair]:
-    """The images of a scale, and those of which none is known."""
-    return [p for p in pairs if not (scale and p.um_per_px) or _is_near(scale, p.um_per_px)]
+    Returns
+    -------
+    training, held_out : lists of Pair
+    um_per_px : float or None
+        None where nothing tells it.
+
+    Raises
+    ------
+    DatasetError
+        There are images of several scales, and none was chosen.
+    """
+    training, unseen = load_pairs(folder, held_out=held_out)
+    known = sorted(p.um_per_px for p in (*training, *unseen) if p.um_per_px is not None)
+    if um_per_px is None:
+        if known and not _is_near(known[0], known[-1]):
+            raise DatasetError(
+                f"{folder} has images of {known[0]:g} to {known[-1]:g} um per px, and a study is "
+                "of one scale. Choose one with --um-per-px; the other images are left out."
+            )
+        return training, unseen, median(known) if known else None
+    training, unseen = (
+        [p for p in pairs if p.um_per_px is None or _is_near(um_per_px, p.um_per_px)]
+        for pairs in (training, unseen)
+    )
+    return training, unseen, um_per_px
 
 
 def _is_near(one: float, other: float) -> bool:
@@ -378,7 +397,7 @@ def _knows_scale(request: type[SynthesisRequest]) -> bool:
     return "um_per_px" in {f.name for f in fields(request)}
 
 
-def _scale_option(request: type[SynthesisRequest], scale: float | None) -> dict[str, Any]:
+def scale_option(request: type[SynthesisRequest], scale: float | None) -> dict[str, Any]:
     """The scale as an argument of a request that has one."""
     return {"um_per_px": scale} if scale and _knows_scale(request) else {}
 

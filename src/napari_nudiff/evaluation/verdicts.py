@@ -145,15 +145,20 @@ def _variety(study: Study) -> Verdict:
     r = study.realism
     if r is None or r.n < _FEWEST:
         return _too_few(question, len(study.samples), "renders")
+    c = r.coverage
+    if not c.n:
+        return Verdict(question, "not measured", "Too few crops of real images for coverage.")
     least = min(r.diversity_real.value, r.diversity_floor.value)
     why = (
-        f"Mean distance {r.diversity} between renders, {r.diversity_real} between training crops, "
-        f"{r.diversity_floor} between held-out ones; coverage {r.coverage} against "
-        f"{r.coverage_floor}. {_VARIETY} of the smaller distance and of that coverage is asked for."
+        f"Coverage of training crops by renders {c.renders}; by the other half of the training "
+        f"images {c.images}, by other training patients {c.patients}, by held-out images "
+        f"{c.held_out}. Mean distance {r.diversity} between renders, {r.diversity_real} between "
+        f"training crops, {r.diversity_floor} between held-out ones. {_VARIETY} of the coverage "
+        "by training images and of the smaller distance is asked for."
     )
     # The distance alone would not notice a model that knows two images far from each other.
     varied = r.diversity.value >= _VARIETY * least
-    covering = r.coverage.value >= _VARIETY * r.coverage_floor.value
+    covering = c.renders.value >= _VARIETY * c.images.value
     return Verdict(question, _yes(varied and covering), why)
 
 
