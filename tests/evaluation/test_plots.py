@@ -30,7 +30,7 @@ def test_empty_and_constant_values_can_be_shown() -> None:
 
 
 def test_more_patients_than_markers_can_be_shown() -> None:
-    scores = [Score(str(i), str(i), i / 40, 0.5, 0.5) for i in range(30)]
+    scores = [Score(str(i), str(i), i / 40, 0.5, 0.5, 9, 0, 0) for i in range(30)]
     assert ElementTree.fromstring(score_pairs(scores, scores)).tag.endswith("svg")
 
 

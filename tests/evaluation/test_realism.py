@@ -29,14 +29,17 @@ def fields(n: int, seed: int, groups: str):
 
 def measured(made):
     training = fields(60, 0, "abcd")
-    return measure_realism(corners, training, fields(60, 1, "xy"), list(made), training)
+    held_out = fields(60, 1, "xy")
+    return measure_realism(corners, training, held_out, list(made), training, held_out)
 
 
 def test_renders_like_the_training_crops_are_at_the_floor() -> None:
     r = measured(flat(60, 2))
     assert abs(r.kid.value) < 1
-    assert r.density.value == pytest.approx(r.density_floor.value, abs=0.4)
-    assert r.coverage.value > 0.8
+    c = r.coverage
+    assert c.n == 30
+    assert c.density.value == pytest.approx(c.density_held_out.value, abs=0.4)
+    assert min(i.value for i in (c.renders, c.held_out, c.images, c.patients)) > 0.8
     assert r.diversity.low < r.diversity_real.value < r.diversity.high
     assert r.kid_patients.n == 4
     assert r.n == 60
@@ -46,13 +49,13 @@ def test_renders_like_the_training_crops_are_at_the_floor() -> None:
 def test_renders_that_repeat_themselves_lose_variety() -> None:
     r = measured(np.repeat(flat(2, 2), 30, axis=0))
     assert r.vendi < 0.8 * r.vendi_real
-    assert r.coverage.value < 0.3 < r.coverage_floor.value
+    assert r.coverage.renders.value < 0.3 < r.coverage.held_out.value
 
 
 def test_renders_that_are_all_alike_lose_diversity() -> None:
     r = measured((0.3 * flat(60, 2) + 84).astype(np.uint8))
     assert r.diversity.high < 0.5 * r.diversity_real.low
-    assert r.density.value > r.density_floor.value
+    assert r.coverage.density.value > r.coverage.density_held_out.value
 
 
 def test_renders_that_are_off_are_far() -> None:

@@ -153,18 +153,32 @@ def test_a_file_that_is_no_judge_is_refused(tmp_path, data) -> None:
 
 def test_images_are_drawn_where_patients_are_too_few() -> None:
     """Two fields of an image are alike: they are one observation."""
-    scores = [Score(f"{g}{i}", g, 0.8, 0.6, 0.5) for g in "ab" for i in (1, 1, 2, 2)]
+    scores = [Score(f"{g}{i}", g, 0.8, 0.6, 0.5, 9, 0, 0) for g in "ab" for i in (1, 1, 2, 2)]
     assert summary(scores)["dice"].n == 4
 
 
 def test_the_difference_of_paired_fields_is_surer_than_the_means() -> None:
     easy = np.linspace(0.3, 0.9, 12)
-    real = [Score(str(i), "a", float(d), 0.5, 0.5) for i, d in enumerate(easy)]
-    made = [Score(str(i), "a", float(d) + 0.05, 0.5, 0.5) for i, d in enumerate(easy)]
+    real = [Score(str(i), "a", float(d), 0.5, 0.5, 9, 0, 0) for i, d in enumerate(easy)]
+    made = [replace(s, dice=s.dice + 0.05) for s in real]
     apart = difference(made, real)["dice"]
     assert apart.value == pytest.approx(0.05)
     assert apart.high - apart.low < 0.01
     assert summary(made)["dice"].low < summary(real)["dice"].high
+
+
+def test_missed_and_additional_nuclei_are_counted_per_100_of_all_fields() -> None:
+    """A field of one nucleus says less than one of many."""
+    crowded = [Score(str(i), "a", 0.8, 0.5, 0.5, 50, 5, 10) for i in range(3)]
+    lonely = [Score(str(i), "a", 0.8, 0.5, 0.5, 1, 1, 0) for i in range(3, 6)]
+    real = summary([*crowded, *lonely])
+    assert real["missed"].value == pytest.approx(100 * 18 / 153)
+    assert real["extra"].value == pytest.approx(100 * 30 / 153)
+    assert real["missed"].low < real["missed"].value < real["missed"].high
+    made = [replace(s, missed=s.missed + 1, extra=0) for s in (*crowded, *lonely)]
+    apart = difference(made, [*crowded, *lonely])
+    assert apart["missed"].value == pytest.approx(100 * 6 / 153)
+    assert apart["extra"].value == pytest.approx(-real["extra"].value)
 
 
 def test_untrained_features_leave_other_random_numbers_alone(judge) -> None:

@@ -47,6 +47,25 @@ def test_sampled_nuclei_like_the_patients_are_within_and_others_are_not() -> Non
     assert low < middle < high
 
 
+def test_quartiles_are_compared_with_those_of_the_patients() -> None:
+    """Patients a and b have 4 and 8 layouts of known shares; one of 3 layouts does not count."""
+    shares = {"a": [1, 2, 3, 4], "b": [2, 4, 6, 8] * 2, "c": [30, 40, 50]}
+    real = [(g, rows) for g, all_rows in shares.items() for rows in all_rows]
+    made = compare([filled(r) for _, r in real], [g for g, _ in real], [filled(3), filled(5)])
+    share = {c.name: c for c in made}["foreground"]
+    assert share.quartile_groups == 2
+    assert share.quartiles_lowest == pytest.approx([0.0175, 0.025, 0.0325, 0.015])
+    assert share.quartiles_highest == pytest.approx([0.035, 0.05, 0.065, 0.03])
+    assert share.spread == pytest.approx(0.01)
+    assert share.quartiles_outside == ("distance between the quartiles",)
+
+
+def filled(rows: int):
+    labels = np.zeros((100, 100), int)
+    labels[:rows] = 1
+    return labels
+
+
 def test_nuclei_two_pixels_apart_touch_and_three_do_not() -> None:
     labels = np.zeros((60, 60), int)
     labels[10:20, 10:20] = 1

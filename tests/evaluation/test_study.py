@@ -5,16 +5,23 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from napari_nudiff.dataset.images import read_layout, read_rgb, write_layout
+from napari_nudiff.dataset.prepared import Entry, Item, write_set
+from napari_nudiff.diffusion.weights import Header, write_weights
 from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.evaluation.report import write_report
-from napari_nudiff.evaluation.study import Study, StudyConfig, evaluate_pairs
+from napari_nudiff.evaluation.study import Study, StudyConfig, evaluate_pairs, scale_option
+from napari_nudiff.nuclei.layout import scatter_nuclei
 
 from ..conftest import write_tiny_checkpoint
+from ..networks import IMAGE, randomised
+from .conftest import tissue
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +122,62 @@ def test_one_sample_is_reported_without_realism(config, tmp_path) -> None:
 def test_bad_input_is_refused(config, tmp_path) -> None:
     with pytest.raises(DatasetError, match="--held-out"):
         list(evaluate_pairs(replace(config, held_out=("nobody",))))
-    with pytest.raises(DatasetError, match="smaller than --size"):
+    with pytest.raises(DatasetError, match=r"smaller than --size.* --size 96 fits all"):
         list(evaluate_pairs(replace(config, size_px=128)))
     with pytest.raises(RequestError, match="a structure model is needed"):
         list(evaluate_pairs(replace(config, structure=config.image)))
     with pytest.raises(RequestError, match="count is 0"):
         replace(config, count=0)
+
+
+def scaled_set(folder: Path, um_per_px: dict[str, float]) -> Path:
+    """A prepared set with a pair of each name at its scale; c is held out."""
+    entries = []
+    for i, (name, scale) in enumerate(um_per_px.items()):
+        labels = scatter_nuclei((98, 98), density=0.25, mean_area_px=150, seed=i)
+        split = "held_out" if name.startswith("c") else "train"
+        item = Item(name, name[0], split, 98, 98, int(labels.max()), scale, "made", "")
+        entries.append(Entry(item, tissue(labels, i), labels))
+    write_set(folder, entries, {})
+    return folder
+
+
+def test_a_set_of_two_scales_is_studied_one_at_a_time(config, tmp_path) -> None:
+    scales = {"a_1": 0.25, "a_2": 0.5, "b_1": 0.504, "c_1": 0.5, "c_2": 0.25}
+    data = scaled_set(tmp_path / "data", scales)
+    both = replace(config, data=data, out=tmp_path / "out", held_out=())
+    with pytest.raises(DatasetError, match=r"0.25 to 0.504 um per px.*--um-per-px"):
+        list(evaluate_pairs(both))
+    *_, made = evaluate_pairs(replace(both, um_per_px=0.5))
+    assert made.um_per_px == 0.5
+    assert {f.name for f in made.fields} == {"c_1"}
+    assert len(made.training) == 2
+    text = write_report(made).read_text()
+    assert "64 px of 0.5 um" in text
+    assert json.loads((both.out / "report.json").read_text())["um_per_px"] == 0.5
+    with pytest.raises(DatasetError, match=r"0 images to train .* at 2 um per px"):
+        list(evaluate_pairs(replace(both, um_per_px=2.0)))
+
+
+def test_layouts_of_a_finer_model_are_brought_to_the_scale_of_the_set(config, tmp_path) -> None:
+    """The tests' structure model is of 0.25 um: at 0.5 um a field is twice as many of its px."""
+    data = scaled_set(tmp_path / "data", {"a_1": 0.5, "c_1": 0.5})
+    *_, made = evaluate_pairs(
+        replace(config, data=data, out=tmp_path / "out", held_out=(), count=1)
+    )
+    (sampled,) = (tmp_path / "out").glob("samples-*/layout-0000.tif")
+    assert read_layout(sampled).shape == (128, 128)
+    assert made.layouts[0].shape == (64, 64)
+    assert np.array_equal(made.layouts[0] > 0, read_layout(sampled)[1::2, 1::2] > 0)
+
+
+def test_a_model_that_knows_several_scales_is_asked_for_that_of_the_set(config, tmp_path) -> None:
+    network = replace(IMAGE, conditions=("style", "resolution"))
+    path = tmp_path / "scaled.safetensors"
+    write_weights(path, randomised(network), Header("image", network), torch.float16)
+    assert scale_option(str(path), 0.5) == {"um_per_px": 0.5}
+    assert scale_option(str(path), None) == {}
+    assert scale_option(config.image, 0.5) == {}
 
 
 def test_without_matplotlib_the_way_out_is_told(study, monkeypatch) -> None:

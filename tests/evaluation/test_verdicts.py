@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_nudiff.evaluation.agreement import Field, Score
+from napari_nudiff.evaluation.coverage import Coverage
 from napari_nudiff.evaluation.memorisation import Memorisation, Nearest
 from napari_nudiff.evaluation.realism import Realism
 from napari_nudiff.evaluation.resampling import Interval
@@ -16,7 +17,7 @@ from napari_nudiff.evaluation.verdicts import verdicts
 from napari_nudiff.nuclei.layout import scatter_nuclei
 
 PICTURE = np.zeros((64, 64, 3), np.uint8)
-AGREEMENT, NUCLEI, COPIES, REALISM, VARIETY = range(5)
+AGREEMENT, MATCHES, NUCLEI, QUARTILES, COPIES, REALISM, VARIETY = range(7)
 
 
 def layouts(n: int, area: float, seed: int):
@@ -25,8 +26,11 @@ def layouts(n: int, area: float, seed: int):
     ]
 
 
-def scores(dice):
-    return [Score(str(i), "abc"[i % 3], float(d), 0.5, 0.5) for i, d in enumerate(dice)]
+def scores(dice, missed=2, extra=2):
+    return [
+        Score(str(i), "abc"[i % 3], float(d), 0.5, 0.5, 20, missed, extra)
+        for i, d in enumerate(dice)
+    ]
 
 
 def found(distances, threshold=0.2):
@@ -39,14 +43,18 @@ def about(value: float) -> Interval:
     return Interval(value, value - 0.1, value + 0.1, 20)
 
 
-def realism(**changed) -> Realism:
-    values = {"kid": 0.1, "kid_floor": 0.2, "kid_patients": 0.2, "density": 1, "density_floor": 1,
-              "coverage": 0.9, "coverage_floor": 0.9, "diversity": 30, "diversity_real": 31,
-              "diversity_floor": 32} | changed  # fmt: skip
+def coverage(renders: float, n: int = 20) -> Coverage:
+    others = {"held_out": 0.6, "images": 0.9, "patients": 0.7, "density": 1, "density_held_out": 1}
+    return Coverage(renders=about(renders), **{k: about(v) for k, v in others.items()}, n=n)
+
+
+def realism(covered: float = 0.85, **changed) -> Realism:
+    values = {"kid": 0.1, "kid_floor": 0.2, "kid_patients": 0.2, "diversity": 30,
+              "diversity_real": 31, "diversity_floor": 32} | changed  # fmt: skip
     intervals = {name: about(value) for name, value in values.items()}
     return Realism(
-        **intervals, fid=1, fid_floor=1, vendi=5, vendi_real=5, vendi_floor=5, n=20,
-        nearest=(1.0,) * 20, nearest_unseen=(1.0,) * 20,
+        **intervals, coverage=coverage(covered), fid=1, fid_floor=1, vendi=5, vendi_real=5,
+        vendi_floor=5, n=20, nearest=(1.0,) * 20, nearest_unseen=(1.0,) * 20,
     )  # fmt: skip
 
 
@@ -59,6 +67,7 @@ def good() -> Study:
     return Study(
         config=StudyConfig(Path("data"), Path("out")),
         models=(None, None),
+        um_per_px=None,
         fields=[Field(str(i), "a", PICTURE, PICTURE[..., 0]) for i in range(9)],
         renders=[PICTURE] * 9,
         real_scores=scores(np.linspace(0.7, 0.8, 9)),
@@ -79,7 +88,8 @@ def answer(study: Study, question: int) -> str:
 
 
 def test_a_good_model_gets_yes(good) -> None:
-    assert [answer(good, q) for q in (AGREEMENT, COPIES, REALISM, VARIETY)] == ["yes"] * 4
+    expected = (AGREEMENT, MATCHES, COPIES, REALISM, VARIETY)
+    assert [answer(good, q) for q in expected] == ["yes"] * 5
 
 
 def test_agreement_is_judged_by_the_interval_of_the_difference(good) -> None:
@@ -88,6 +98,43 @@ def test_agreement_is_judged_by_the_interval_of_the_difference(good) -> None:
     assert answer(worse, AGREEMENT) == "no"
     assert answer(unsure, AGREEMENT) == "not measured"
     assert "Too few fields" in verdicts(unsure)[AGREEMENT].why
+
+
+def test_nuclei_that_renders_lose_or_add_are_held_against_them(good) -> None:
+    dice = np.linspace(0.7, 0.8, 9)
+    assert answer(replace(good, render_scores=scores(dice, missed=4)), MATCHES) == "no"
+    assert answer(replace(good, render_scores=scores(dice, extra=4)), MATCHES) == "no"
+    assert answer(replace(good, render_scores=scores(dice, 0, 0)), MATCHES) == "yes"
+    # Only one of three patients loses some: too few to tell.
+    of_c = [replace(s, missed=4) if s.group == "c" else s for s in scores(dice)]
+    assert answer(replace(good, render_scores=of_c), MATCHES) == "not measured"
+
+
+def varied(n: int, densities, area: float, seed: int):
+    return [
+        scatter_nuclei(
+            (128, 128), density=densities[i % len(densities)], mean_area_px=area, seed=seed + i
+        )
+        for i in range(n)
+    ]
+
+
+def test_layouts_that_are_all_alike_do_not_vary_as_patients_do(good) -> None:
+    real = [
+        *varied(8, (0.05, 0.15, 0.25, 0.35), 150, 0),
+        *varied(8, (0.12, 0.18, 0.24, 0.3), 200, 10),
+        *varied(8, (0.1, 0.2, 0.3, 0.4), 260, 20),
+    ]
+    groups = [g for g in "abc" for _ in range(8)]
+    like = compare(real, groups, varied(20, (0.08, 0.16, 0.24, 0.34), 185, 100))
+    alike = compare(real, groups, varied(20, (0.2,), 200, 100))
+    assert answer(replace(good, nuclei=like), QUARTILES) == "yes"
+    said = verdicts(replace(good, nuclei=alike))[QUARTILES]
+    assert said.answer == "no"
+    assert "share of the area: " in said.why
+    assert "distance between the quartiles" in said.why
+    few = compare(real, [str(i // 3) for i in range(24)], good.layouts)
+    assert answer(replace(good, nuclei=few), QUARTILES) == "not measured"
 
 
 def test_nuclei_outside_of_what_patients_have_are_named(good) -> None:
@@ -121,7 +168,9 @@ def test_images_that_cannot_be_compared_do_not_count_as_no_copies(good) -> None:
 def test_realism_and_variety_are_judged_against_real_images(good) -> None:
     assert answer(replace(good, realism=realism(kid=0.3)), REALISM) == "no"
     assert answer(replace(good, realism=realism(diversity=20)), VARIETY) == "no"
-    assert answer(replace(good, realism=realism(coverage=0.3)), VARIETY) == "no"
+    assert answer(replace(good, realism=realism(covered=0.65)), VARIETY) == "no"
+    unknown = replace(realism(), coverage=coverage(0.85, n=0))
+    assert answer(replace(good, realism=unknown), VARIETY) == "not measured"
 
 
 def test_few_samples_are_not_measured(good) -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from napari_nudiff.errors import LayoutError
 from napari_nudiff.nuclei.layout import scatter_nuclei
-from napari_nudiff.nuclei.metrics import aji, aji_plus, dice, panoptic
+from napari_nudiff.nuclei.metrics import aji, aji_plus, dice, panoptic, unmatched
 
 ALL = [
     dice,
@@ -132,3 +132,21 @@ def test_agrees_with_the_definition_counted_pair_by_pair(seed):
         used.add(best)
     union += sum((prediction == p).sum() for p in set(prediction[prediction > 0]) - used)
     assert aji(truth, prediction) == pytest.approx(intersections / union)
+
+
+def test_nuclei_without_a_counterpart_are_counted():
+    truth = strip((1, 8), (0, 4), (2, 8), (3, 8), (0, 8), (4, 8))
+    # 1 split in two; 2 and 3 merged; 1 px of 4 found; one more where there is none
+    found = strip((1, 4), (2, 4), (0, 4), (3, 16), (0, 1), (4, 6), (0, 8), (5, 1))
+    assert unmatched(truth, found) == (1, 1)
+    assert unmatched(found, truth) == (1, 1)
+    assert unmatched(truth, found, least_share=0.1) == (0, 1)
+    assert unmatched(truth, truth) == (0, 0)
+    assert unmatched(truth, np.zeros_like(truth)) == (4, 0)
+    assert unmatched(np.zeros_like(truth), truth) == (0, 4)
+
+
+def test_a_quarter_is_enough_to_be_matched():
+    truth, a_quarter, less = strip((1, 8), (0, 8)), strip((0, 6), (1, 8), (0, 2)), 7
+    assert unmatched(truth, a_quarter) == (0, 0)
+    assert unmatched(truth, strip((0, less), (1, 8), (0, 1))) == (1, 1)

@@ -25,6 +25,12 @@ def add_commands(commands: Any) -> None:
     verb.add_argument("--structure", help="structure model: name or file")
     verb.add_argument("--count", type=int, help="layouts to sample and render (64)")
     verb.add_argument("--size", type=int, dest="size_px", help="side of the images, px (256)")
+    verb.add_argument(
+        "--um-per-px",
+        type=float,
+        metavar="UM",
+        help="side of a pixel: which images of a set with several scales",
+    )
     verb.add_argument("--steps", type=int, help="sampling steps (20)")
     verb.add_argument("--guidance", type=float, help="guidance (1.2)")
     verb.add_argument("--sampler", help="sampler (dpmpp_2m)")

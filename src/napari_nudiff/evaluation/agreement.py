@@ -8,11 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.evaluation.resampling import FEWEST_GROUPS, Interval, mean_interval
+from napari_nudiff.evaluation.resampling import (
+    FEWEST_GROUPS,
+    Interval,
+    mean_interval,
+    ratio_interval,
+)
 from napari_nudiff.evaluation.segmenter import Segmenter, segment
-from napari_nudiff.nuclei.metrics import aji, dice, panoptic
+from napari_nudiff.nuclei.metrics import aji, dice, panoptic, unmatched
 
 SCORES = ("dice", "aji", "pq")
+RATES = ("missed", "extra")
+"""Counts of nuclei, reported per 100 labelled ones."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +44,31 @@ class Field:
 
 @dataclass(frozen=True)
 class Score:
-    """How well a segmentation fits labels: Dice of the foreground, AJI and PQ of the nuclei."""
+    """How well a segmentation fits labels.
+
+    Attributes
+    ----------
+    name, group : str
+        Of the field.
+    dice : float
+        Of the foreground.
+    aji, pq : float
+        Of the nuclei.
+    nuclei : int
+        Labelled ones.
+    missed, extra : int
+        Labelled nuclei that were not found, and found ones that the labels lack; see
+        `napari_nudiff.nuclei.metrics.unmatched`.
+    """
 
     name: str
     group: str
     dice: float
     aji: float
     pq: float
+    nuclei: int
+    missed: int
+    extra: int
 
 
 def score(judge: Segmenter, field: Field, image: NDArray[np.uint8] | None = None) -> Score:
@@ -64,17 +89,20 @@ def score(judge: Segmenter, field: Field, image: NDArray[np.uint8] | None = None
         dice(truth, seen),
         aji(truth, seen),
         panoptic(truth, seen).pq,
+        len(np.unique(truth[truth > 0])),
+        *unmatched(truth, seen),
     )
 
 
 def summary(scores: Sequence[Score]) -> dict[str, Interval]:
-    """Mean of each score with its interval."""
+    """Mean of each score, and the nuclei missed and additional per 100 labelled ones."""
     units = _units(scores)
-    return {name: mean_interval([getattr(s, name) for s in scores], units) for name in SCORES}
+    means = {name: mean_interval([getattr(s, name) for s in scores], units) for name in SCORES}
+    return means | _rates([[getattr(s, name) for s in scores] for name in RATES], scores)
 
 
 def difference(made: Sequence[Score], real: Sequence[Score]) -> dict[str, Interval]:
-    """Mean of render minus real image, field by field: far surer than the two means apart.
+    """Render minus real image, field by field: far surer than the two numbers apart.
 
     Parameters
     ----------
@@ -82,11 +110,20 @@ def difference(made: Sequence[Score], real: Sequence[Score]) -> dict[str, Interv
         Of the same fields in the same order.
     """
     units = _units(real)
+    apart = {
+        name: [getattr(a, name) - getattr(b, name) for a, b in zip(made, real, strict=True)]
+        for name in (*SCORES, *RATES)
+    }
+    means = {name: mean_interval(apart[name], units) for name in SCORES}
+    return means | _rates([apart[name] for name in RATES], real)
+
+
+def _rates(counts: Sequence[Sequence[int]], scores: Sequence[Score]) -> dict[str, Interval]:
+    """Counts of the fields per 100 of their labelled nuclei, all fields together."""
+    labelled, units = [s.nuclei for s in scores], _units(scores)
     return {
-        name: mean_interval(
-            [getattr(a, name) - getattr(b, name) for a, b in zip(made, real, strict=True)], units
-        )
-        for name in SCORES
+        name: ratio_interval([100 * n for n in of_fields], labelled, units)
+        for name, of_fields in zip(RATES, counts, strict=True)
     }
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff.evaluation.agreement import Field
+from napari_nudiff.evaluation.coverage import Coverage, measure_coverage
 from napari_nudiff.evaluation.distance import (
-    density_and_coverage,
     diversity,
     fid,
     kid,
@@ -34,10 +34,8 @@ class Realism:
     kid_patients : Interval
         Training crops of one half of the patients against the other half, over such halves.
     fid, fid_floor : float
-    density, coverage : Interval
-        Of renders among training crops.
-    density_floor, coverage_floor : Interval
-        Of held-out real crops there.
+    coverage : Coverage
+        How much of the variety of training crops renders and real crops reach.
     diversity, diversity_real, diversity_floor : Interval
         Mean distance between two renders, two training crops, two held-out crops.
     vendi, vendi_real, vendi_floor : float
@@ -54,10 +52,7 @@ class Realism:
     kid_patients: Interval
     fid: float
     fid_floor: float
-    density: Interval
-    density_floor: Interval
-    coverage: Interval
-    coverage_floor: Interval
+    coverage: Coverage
     diversity: Interval
     diversity_real: Interval
     diversity_floor: Interval
@@ -75,6 +70,7 @@ def measure_realism(
     held_out: Sequence[Field],
     made: Sequence[NDArray[np.uint8]],
     seen: Sequence[Field],
+    unseen: Sequence[Field],
 ) -> Realism | None:
     """Compare renders with real crops of the same size.
 
@@ -85,7 +81,10 @@ def measure_realism(
         As many typical ones of each as there are renders.
     made : sequence of ndarray, (H, W, 3), uint8
     seen : sequence of Field
-        All that the model was trained on: what renders may be nearest to.
+        Crops of all that the model was trained on that do not overlap: what renders may be nearest
+        to, and what they are to cover.
+    unseen : sequence of Field
+        Such crops of all held-out images.
 
     Returns
     -------
@@ -96,22 +95,17 @@ def measure_realism(
         return None
     pictures = [np.stack([f.image for f in fields]) for fields in (training, held_out)]
     turned = [turned_features(extract, images) for images in (*pictures, np.stack(made))]
-    known = extract(np.stack([f.image for f in seen]))
+    every = [extract(np.stack([f.image for f in fields])) for fields in (seen, unseen)]
     # Turned crops are sought among those seen; everything else is measured upright.
-    real, *turned, known = standardised(turned[0][:, 0], *turned, known)
+    real, *turned, known, unknown = standardised(turned[0][:, 0], *turned, *every)
     held, renders = turned[1][:, 0], turned[2][:, 0]
-    density, coverage = _among(real, renders)
-    density_floor, coverage_floor = _among(real, held)
     return Realism(
         kid=kid(renders, real),
         kid_floor=kid(held, real),
         kid_patients=kid_between_groups(real, [f.group for f in training]),
         fid=fid(renders, real),
         fid_floor=fid(held, real),
-        density=density,
-        density_floor=density_floor,
-        coverage=coverage,
-        coverage_floor=coverage_floor,
+        coverage=measure_coverage(known, seen, unknown, renders),
         diversity=half_sample_interval(diversity, renders),
         diversity_real=half_sample_interval(diversity, real),
         diversity_floor=half_sample_interval(diversity, held),
@@ -122,14 +116,6 @@ def measure_realism(
         nearest=tuple(nearest_distance(turned[2], known).tolist()),
         nearest_unseen=_nearest_of_others(turned[:2], (training, held_out), known, seen),
     )
-
-
-def _among(real: Features, others: Features) -> tuple[Interval, Interval]:
-    density, coverage = (
-        half_sample_interval(lambda a, b, i=part: density_and_coverage(a, b)[i], real, others)
-        for part in range(2)
-    )
-    return density, coverage
 
 
 def _nearest_of_others(

@@ -47,15 +47,35 @@ def mean_interval(values: Sequence[float], groups: Sequence[str] | None = None) 
     Images of one patient are alike: drawing images alone would make the interval too narrow. With
     fewer than three groups images are drawn all the same, as the lesser evil.
     """
-    array = np.asarray(values, dtype=float)
+    return ratio_interval(values, np.ones(len(values)), groups)
+
+
+def ratio_interval(
+    numerators: Sequence[float],
+    denominators: Sequence[float] | NDArray[np.float64],
+    groups: Sequence[str] | None = None,
+) -> Interval:
+    """Sum of numerators over the sum of denominators, with an interval as in `mean_interval`.
+
+    Parameters
+    ----------
+    numerators, denominators : sequences of float
+        Of each image; images with a larger denominator weigh more.
+    groups : sequence of str, optional
+    """
+    parts = np.asarray([numerators, denominators], dtype=float)
     names = list(groups) if groups is not None else []
     if len(set(names)) >= FEWEST_GROUPS:
-        units = [array[[n == name for n in names]] for name in sorted(set(names))]
+        of = np.asarray(names)
+        sums = np.stack([parts[:, of == name].sum(axis=1) for name in sorted(set(names))], axis=1)
     else:
-        units = [array[i : i + 1] for i in range(len(array))]
-    return interval(
-        lambda drawn: float(np.concatenate([units[i] for i in drawn]).mean()), len(units)
-    )
+        sums = parts
+
+    def ratio(drawn: NDArray[np.intp]) -> float:
+        numerator, denominator = sums[:, drawn].sum(axis=1)
+        return float(numerator / denominator) if denominator else float("nan")
+
+    return interval(ratio, sums.shape[1])
 
 
 def interval(statistic: Callable[[NDArray[np.intp]], float], n: int, seed: int = 0) -> Interval:

@@ -30,6 +30,9 @@ LAYOUT_STATISTICS = {
 LABELS = LAYOUT_STATISTICS | NUCLEUS_STATISTICS
 _TOUCHING_PX = 2  # between two pixels of nuclei that touch
 _SMALLEST_PX = 30  # the form of smaller ones is that of their pixels
+_FEWEST_FOR_QUARTILES = 4  # values of a patient
+QUARTILES = ("lower quartile", "median", "upper quartile", "distance between the quartiles")
+"""What `Comparison.quartiles_lowest` and `Comparison.quartiles_highest` have a value of each."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Comparison:
         Of the medians of the real patients.
     groups : int
         Real patients.
+    quartiles_lowest, quartiles_highest : tuple of float
+        Of the `QUARTILES` of the real patients with four values or more; NaN without any.
+    quartile_groups : int
+        Such patients.
     distance : float
         Wasserstein distance, in deviations of the real values.
     ks : float
@@ -63,6 +70,9 @@ class Comparison:
     lowest: float
     highest: float
     groups: int
+    quartiles_lowest: tuple[float, ...]
+    quartiles_highest: tuple[float, ...]
+    quartile_groups: int
     distance: float
     ks: float
     real_n: int
@@ -72,6 +82,18 @@ class Comparison:
     def within(self) -> bool:
         """Whether the sampled median lies within the spread between real patients."""
         return self.lowest <= self.sampled[1] <= self.highest
+
+    @property
+    def spread(self) -> float:
+        """Distance between the quartiles of the sampled values."""
+        return self.sampled[2] - self.sampled[0]
+
+    @property
+    def quartiles_outside(self) -> tuple[str, ...]:
+        """Which of the sampled `QUARTILES` no real patient is below or none is above."""
+        values = (*self.sampled, self.spread)
+        ranges = zip(QUARTILES, values, self.quartiles_lowest, self.quartiles_highest, strict=True)
+        return tuple(name for name, value, low, high in ranges if not low <= value <= high)
 
 
 def measure(labels: NDArray[np.integer]) -> Table:
@@ -123,6 +145,8 @@ def _compared(
         return None
     real, made = np.concatenate(of_groups), np.concatenate(of_layouts)
     medians = [float(np.median(values)) for values in of_groups]
+    many = [values for values in of_groups if len(values) >= _FEWEST_FOR_QUARTILES]
+    lowest, highest = _ranges([(*(q := _quartiles(v)), q[2] - q[0]) for v in many])
     return Comparison(
         name,
         _quartiles(real),
@@ -132,6 +156,9 @@ def _compared(
         min(medians),
         max(medians),
         len(medians),
+        lowest,
+        highest,
+        len(many),
         float(wasserstein_distance(real, made) / max(float(real.std()), 1e-9)),
         float(ks_2samp(real, made, method="asymp").statistic),
         len(real),
@@ -155,6 +182,14 @@ def _joined(tables: Sequence[Table], name: str) -> NDArray[np.float64]:
 def _quartiles(values: NDArray[np.float64]) -> tuple[float, float, float]:
     low, middle, high = (float(v) for v in np.percentile(values, [25, 50, 75]))
     return low, middle, high
+
+
+def _ranges(rows: Sequence[tuple[float, ...]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The lowest and the highest of each of the `QUARTILES` over patients."""
+    if not rows:
+        return ((float("nan"),) * len(QUARTILES),) * 2
+    columns = list(zip(*rows, strict=True))
+    return tuple(min(c) for c in columns), tuple(max(c) for c in columns)
 
 
 def _next_centre(centres: NDArray[np.float64]) -> NDArray[np.float64]:

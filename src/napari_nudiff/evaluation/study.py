@@ -7,14 +7,22 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.checkpoints import DEFAULT_IMAGE, DEFAULT_STRUCTURE, Checkpoint, find_checkpoint
+from napari_nudiff.checkpoints import (
+    DEFAULT_IMAGE,
+    DEFAULT_STRUCTURE,
+    Checkpoint,
+    find_checkpoint,
+    load_model,
+)
 from napari_nudiff.dataset.groups import group_of
 from napari_nudiff.dataset.images import read_layout, read_rgb
+from napari_nudiff.dataset.masks import resample_labels
 from napari_nudiff.dataset.pairs import Pair, load_pairs
 from napari_nudiff.dataset.sample import layout_sha256, write_sample
 from napari_nudiff.errors import DatasetError, RequestError
@@ -29,6 +37,7 @@ from napari_nudiff.evaluation.segmenter import (
 )
 from napari_nudiff.evaluation.statistics import Comparison, compare
 from napari_nudiff.nuclei.descriptors import stain_style
+from napari_nudiff.nuclei.layout import relabel_contiguous
 from napari_nudiff.synthesis.canvas import derived_seed
 from napari_nudiff.synthesis.device import resolve_device
 from napari_nudiff.synthesis.pipeline import Job, completed, render, sample_layout
@@ -38,6 +47,7 @@ Layout = NDArray[np.integer]
 
 _FIELDS_PER_IMAGE = 2
 _FEWEST_UNSEEN = 20
+_SAME_SCALE = 1.2  # scanners of one magnification differ by a few per cent, magnifications by 2
 # A layout of one or two nuclei is like many others: large windows with several in them.
 _LAYOUT_WINDOW_PX = 192
 _LAYOUT_CONTRAST = 0.15
@@ -59,6 +69,9 @@ class StudyConfig:
     # Layouts to sample and render.
     count: int = 64
     size_px: int = 256
+    # Side of a pixel: which images of a set with several scales are studied, and what a folder that
+    # does not tell is of. None = as the set says.
+    um_per_px: float | None = None
     steps: int = 20
     guidance: float = 1.2
     sampler: str = "dpmpp_2m"
@@ -75,6 +88,8 @@ class StudyConfig:
             if getattr(self, name) < least:
                 value = getattr(self, name)
                 raise RequestError(f"{name} is {value}; expected at least {least}.")
+        if self.um_per_px is not None and not 0.01 <= self.um_per_px <= 10:
+            raise RequestError(f"um_per_px is {self.um_per_px}; expected 0.01 to 10 um.")
         if self.features not in EXTRACTORS:
             raise RequestError(
                 f"There are no features {self.features!r}; known are {', '.join(EXTRACTORS)}."
@@ -107,6 +122,8 @@ class Study:
     config : StudyConfig
     models : tuple of Checkpoint
         Structure and image model.
+    um_per_px : float or None
+        Of the images; None where it is not known.
     fields : list of Field
         Of held-out images.
     renders : list of ndarray
@@ -126,6 +143,7 @@ class Study:
 
     config: StudyConfig
     models: tuple[Checkpoint, Checkpoint]
+    um_per_px: float | None
     fields: list[Field]
     renders: list[NDArray[np.uint8]]
     real_scores: list[Score]
@@ -156,12 +174,12 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
     Raises
     ------
     DatasetError
-        Nothing is held out, nothing is left, or images are too small.
+        Nothing is held out, nothing is left, images are too small, or they are of several scales.
     CheckpointError, RequestError
     """
     models = find_checkpoint(config.structure), find_checkpoint(config.image)
     _check_roles(models)
-    training, held_out = load_pairs(config.data, held_out=config.held_out)
+    training, held_out, scale = of_one_scale(config.data, config.held_out, config.um_per_px)
     _check_pairs(training, held_out, config)
     judge_path = config.segmenter or config.out / "segmenter.safetensors"
     settings = SegmenterConfig(config.segmenter_steps, crop_px=min(128, _smallest(training)))
@@ -169,7 +187,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
         yield StudyProgress("training the judge", progress.step, progress.steps)
     judge = load_segmenter(judge_path).to(resolve_device(config.device))
     extract = make_extractor(config.features, judge, config.feature_weights)
-    maker = _Maker(config, models)
+    maker = _Maker(config, models, scale)
     fields = fields_of(held_out, config.size_px, _FIELDS_PER_IMAGE)
     renders, real_scores, render_scores = [], [], []
     for i, one in enumerate(fields):
@@ -184,7 +202,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
         samples.append(maker.render(f"sampled-{i:04d}", layouts[-1], i, None))
         yield StudyProgress("sampling and rendering", i + 1, config.count)
     yield StudyProgress("comparing", 0, 0)
-    crops = _crops_of(training + held_out, config.size_px)
+    crops = crops_of(training + held_out, config.size_px)
     real_layouts = [c.labels for c in crops]
     nuclei = compare(real_layouts, [c.group for c in crops], layouts)
     sources = [pair.image for pair in training]
@@ -192,6 +210,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
     yield Study(
         config,
         models,
+        scale,
         fields,
         renders,
         real_scores,
@@ -216,31 +235,43 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
 class _Maker:
     """Makes renders and layouts, and keeps them below the study's folder."""
 
-    def __init__(self, config: StudyConfig, models: tuple[Checkpoint, Checkpoint]) -> None:
+    def __init__(
+        self, config: StudyConfig, models: tuple[Checkpoint, Checkpoint], scale: float | None
+    ) -> None:
         self._config = config
-        self._structure, self._image = models
+        self._scale, structure = scale, models[0]
+        # Layouts of a model that knows one scale only are sampled at that, and resampled.
+        self._side_px = config.size_px
+        known = scale_option(config.structure, scale)
+        if scale and not known and not _is_near(scale, structure.um_per_px):
+            self._side_px = round(config.size_px * scale / structure.um_per_px)
         self._how: dict[str, Any] = {
             "steps": config.steps,
             "sampler": config.sampler,
             "device": config.device,
         }
-        plan = [m.sha256 for m in models], self._how, config.guidance, config.size_px, config.seed
+        size = config.size_px, scale
+        plan = [m.sha256 for m in models], self._how, config.guidance, size, config.seed
         held = [str(config.data.name), *config.held_out]
         key = hashlib.sha256(json.dumps([plan, held]).encode()).hexdigest()[:8]
         self._folder = config.out / f"samples-{key}"
 
     def layout(self, stem: str, index: int) -> NDArray[np.integer]:
-        """Sample a layout as it comes."""
+        """Sample a layout as it comes, and bring it to the scale of the study."""
         path = self._folder / f"{stem}.tif"
         request = LayoutRequest(
             checkpoint=self._config.structure,
-            height_px=self._config.size_px,
-            width_px=self._config.size_px,
+            height_px=self._side_px,
+            width_px=self._side_px,
             seed=derived_seed(self._config.seed, index),
             **self._how,
+            **scale_option(self._config.structure, self._scale),
         )
         self._keep(stem, request, lambda: sample_layout(request))
-        return read_layout(path)
+        labels = read_layout(path)
+        if self._side_px == self._config.size_px:
+            return labels
+        return relabel_contiguous(resample_labels(labels, self._config.size_px / self._side_px))
 
     def render(
         self, stem: str, labels: NDArray[np.integer], index: int, style: tuple[float, ...] | None
@@ -252,6 +283,7 @@ class _Maker:
             style=None if style is None else tuple(float(v) for v in style),
             seed=derived_seed(self._config.seed, index),
             **self._how,
+            **scale_option(self._config.image, self._scale),
         )
         path = self._folder / f"{stem}.png"
         self._keep(stem, request, lambda: render(labels, request), labels)
@@ -282,12 +314,12 @@ def fields_of(pairs: Sequence[Pair], side: int, most: int) -> list[Field]:
     """Fields of view of images: up to so many of each that do not overlap, with nuclei in them."""
     found = []
     for pair in pairs:
-        crops = [c for c in _crops_of([pair], side) if c.labels.any()]
+        crops = [c for c in crops_of([pair], side) if c.labels.any()]
         found += sorted(crops, key=lambda c: -np.count_nonzero(c.labels))[:most]
     return found
 
 
-def _crops_of(pairs: Sequence[Pair], side: int) -> list[Field]:
+def crops_of(pairs: Sequence[Pair], side: int) -> list[Field]:
     """All crops that do not overlap, those without nuclei too: they belong to the truth."""
     found = []
     for pair in pairs:
@@ -310,7 +342,8 @@ def _realism(
     config: StudyConfig,
 ) -> Realism | None:
     real, unseen = (_typical_fields(pairs, len(samples), config) for pairs in (training, held_out))
-    return measure_realism(extract, real, unseen, samples, _crops_of(training, config.size_px))
+    all_seen, all_unseen = (crops_of(pairs, config.size_px) for pairs in (training, held_out))
+    return measure_realism(extract, real, unseen, samples, all_seen, all_unseen)
 
 
 def _typical_fields(pairs: Sequence[Pair], count: int, config: StudyConfig) -> list[Field]:
@@ -321,6 +354,56 @@ def _typical_fields(pairs: Sequence[Pair], count: int, config: StudyConfig) -> l
         top, left = (int(rng.integers(n - side + 1)) for n in pair.labels.shape)
         fields.append(_field(pair, top, left, side))
     return fields
+
+
+def of_one_scale(
+    folder: Path, held_out: Sequence[str] = (), um_per_px: float | None = None
+) -> tuple[list[Pair], list[Pair], float | None]:
+    """Read the images of a set that have one scale.
+
+    Parameters
+    ----------
+    folder : Path
+    held_out : sequence of str
+        See `napari_nudiff.dataset.pairs.load_pairs`.
+    um_per_px : float, optional
+        The scale. Images of another are left out; those of which none is known are taken as of it.
+
+    Returns
+    -------
+    training, held_out : lists of Pair
+    um_per_px : float or None
+        None where nothing tells it.
+
+    Raises
+    ------
+    DatasetError
+        There are images of several scales, and none was chosen.
+    """
+    training, unseen = load_pairs(folder, held_out=held_out)
+    known = sorted(p.um_per_px for p in (*training, *unseen) if p.um_per_px is not None)
+    if um_per_px is None:
+        if known and not _is_near(known[0], known[-1]):
+            raise DatasetError(
+                f"{folder} has images of {known[0]:g} to {known[-1]:g} um per px, and a study is "
+                "of one scale. Choose one with --um-per-px; the other images are left out."
+            )
+        return training, unseen, median(known) if known else None
+    training, unseen = (
+        [p for p in pairs if p.um_per_px is None or _is_near(um_per_px, p.um_per_px)]
+        for pairs in (training, unseen)
+    )
+    return training, unseen, um_per_px
+
+
+def _is_near(one: float, other: float) -> bool:
+    return 1 / _SAME_SCALE <= one / other <= _SAME_SCALE
+
+
+def scale_option(name: str, scale: float | None) -> dict[str, Any]:
+    """The scale as an argument of a request, for a model that knows several."""
+    knows = scale is not None and load_model(name).header.network.has("resolution")
+    return {"um_per_px": scale} if knows else {}
 
 
 def _grey(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
@@ -341,10 +424,16 @@ def _check_pairs(training: Sequence[Pair], held_out: Sequence[Pair], config: Stu
     if not (training and held_out):
         raise DatasetError(
             f"{config.data} has {len(training)} images to train the judge on and {len(held_out)} "
-            "held out; both are needed. Name some with --held-out, whole patients at a time."
+            f"held out{_at(config)}; both are needed. Name some with --held-out, whole patients at "
+            "a time."
         )
     small = [p.stem for p in (*training, *held_out) if min(p.labels.shape) < config.size_px]
     if small:
         raise DatasetError(
-            f"{len(small)} images are smaller than --size {config.size_px}, for example {small[0]}."
+            f"{len(small)} images are smaller than --size {config.size_px}, such as {small[0]}. "
+            f"--size {_smallest([*training, *held_out])} fits all."
         )
+
+
+def _at(config: StudyConfig) -> str:
+    return "" if config.um_per_px is None else f" at {config.um_per_px:g} um per px"

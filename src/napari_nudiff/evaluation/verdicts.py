@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from napari_nudiff.evaluation.agreement import difference, summary
+from napari_nudiff.evaluation.agreement import RATES, difference, summary
 from napari_nudiff.evaluation.resampling import FEWEST_GROUPS
 from napari_nudiff.evaluation.statistics import LABELS
 from napari_nudiff.evaluation.study import Study
@@ -15,6 +15,8 @@ from napari_nudiff.evaluation.study import Study
 Answer = Literal["yes", "no", "not measured"]
 
 _MARGIN = 0.05  # of Dice, below the ceiling
+_NUCLEI_MARGIN = 5.0  # missed or additional nuclei per 100, above those of real images
+_VARIED = ("count_per_mpx", "foreground", "area_px")  # whose quartiles must be those of patients
 _FEWEST = 16  # renders and samples that say anything
 _FEWEST_FIELDS = 4  # held-out fields that do
 _VARIETY = 0.8  # of that of real crops
@@ -31,7 +33,15 @@ class Verdict:
 
 def verdicts(study: Study) -> list[Verdict]:
     """Answers to the questions that a released checkpoint must stand."""
-    return [_agreement(study), _nuclei(study), _copies(study), _realism(study), _variety(study)]
+    return [
+        _agreement(study),
+        _matches(study),
+        _nuclei(study),
+        _quartiles(study),
+        _copies(study),
+        _realism(study),
+        _variety(study),
+    ]
 
 
 def _agreement(study: Study) -> Verdict:
@@ -49,6 +59,26 @@ def _agreement(study: Study) -> Verdict:
     return Verdict(question, _yes(apart.value >= -_MARGIN), why)
 
 
+def _matches(study: Study) -> Verdict:
+    question = "Do renders show all nuclei of the layout, and no others?"
+    if len(study.fields) < _FEWEST_FIELDS:
+        return _too_few(question, len(study.fields), "held-out fields")
+    made, real = summary(study.render_scores), summary(study.real_scores)
+    apart = difference(study.render_scores, study.real_scores)
+    why = (
+        f"Per 100 nuclei of the layout the judge misses {made['missed']} in renders and "
+        f"{real['missed']} in the real fields, and finds {made['extra']} and {real['extra']} that "
+        f"the layout lacks. Render minus real {apart['missed']} and {apart['extra']}; each may "
+        f"rise to {_NUCLEI_MARGIN:g}."
+    )
+    rises = [apart[name] for name in RATES]
+    if any(rise.low > _NUCLEI_MARGIN for rise in rises):
+        return Verdict(question, "no", why)
+    if any(rise.high > _NUCLEI_MARGIN for rise in rises):
+        return Verdict(question, "not measured", f"{why} Too few fields to tell.")
+    return Verdict(question, _yes(all(r.value <= _NUCLEI_MARGIN for r in rises)), why)
+
+
 def _nuclei(study: Study) -> Verdict:
     question = "Do sampled nuclei lie within the spread between real patients?"
     if len(study.layouts) < _FEWEST:
@@ -62,6 +92,23 @@ def _nuclei(study: Study) -> Verdict:
     if missing:
         why += f" Without any value: {', '.join(missing)}."
     return Verdict(question, _yes(not outside and not missing), why)
+
+
+def _quartiles(study: Study) -> Verdict:
+    question = "Do layouts vary in number, share and size of nuclei as real patients' do?"
+    if len(study.layouts) < _FEWEST:
+        return _too_few(question, len(study.layouts), "layouts")
+    compared = [c for c in study.nuclei if c.name in _VARIED]
+    patients = min((c.quartile_groups for c in compared), default=0)
+    if len(compared) < len(_VARIED) or patients < FEWEST_GROUPS:
+        return _too_few(question, patients, "patients with four crops or more")
+    outside = [f"{LABELS[c.name]}: {', '.join(o)}" for c in compared if (o := c.quartiles_outside)]
+    why = (
+        f"Outside of the range of {patients} patients: {'; '.join(outside)}."
+        if outside
+        else f"All quartiles lie in the range of those of {patients} patients."
+    )
+    return Verdict(question, _yes(not outside), why)
 
 
 def _copies(study: Study) -> Verdict:
@@ -98,15 +145,20 @@ def _variety(study: Study) -> Verdict:
     r = study.realism
     if r is None or r.n < _FEWEST:
         return _too_few(question, len(study.samples), "renders")
+    c = r.coverage
+    if not c.n:
+        return Verdict(question, "not measured", "Too few crops of real images for coverage.")
     least = min(r.diversity_real.value, r.diversity_floor.value)
     why = (
-        f"Mean distance {r.diversity} between renders, {r.diversity_real} between training crops, "
-        f"{r.diversity_floor} between held-out ones; coverage {r.coverage} against "
-        f"{r.coverage_floor}. {_VARIETY} of the smaller distance and of that coverage is asked for."
+        f"Coverage of training crops by renders {c.renders}; by the other half of the training "
+        f"images {c.images}, by other training patients {c.patients}, by held-out images "
+        f"{c.held_out}. Mean distance {r.diversity} between renders, {r.diversity_real} between "
+        f"training crops, {r.diversity_floor} between held-out ones. {_VARIETY} of the coverage "
+        "by training images and of the smaller distance is asked for."
     )
     # The distance alone would not notice a model that knows two images far from each other.
     varied = r.diversity.value >= _VARIETY * least
-    covering = r.coverage.value >= _VARIETY * r.coverage_floor.value
+    covering = c.renders.value >= _VARIETY * c.images.value
     return Verdict(question, _yes(varied and covering), why)
 
 

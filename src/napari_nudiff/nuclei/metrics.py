@@ -27,6 +27,13 @@ class PanopticQuality(NamedTuple):
     pq: float
 
 
+class Unmatched(NamedTuple):
+    """Nuclei that have nothing to do with the other layout: missed ones and additional ones."""
+
+    missed: int
+    extra: int
+
+
 @dataclass(frozen=True)
 class _Overlap:
     """The nuclei of two layouts and the pairs of them that share pixels."""
@@ -176,6 +183,35 @@ def panoptic(truth: Labels, prediction: Labels, iou_threshold: float = 0.5) -> P
     dq = 2 * len(paired_iou) / counts
     sq = float(paired_iou.mean()) if len(paired_iou) else 0.0
     return PanopticQuality(dq, sq, dq * sq)
+
+
+def unmatched(truth: Labels, prediction: Labels, least_share: float = 0.25) -> Unmatched:
+    """Count the nuclei that were missed, and those that the truth lacks.
+
+    A nucleus counts if less than a share of its pixels lies in the other foreground, in whatever
+    nuclei. Two nuclei that were merged, or one that was split, are neither missed nor additional.
+
+    Parameters
+    ----------
+    truth, prediction : ndarray, (H, W), integer
+    least_share : float
+        0 to 1.
+
+    Raises
+    ------
+    LayoutError
+        If the shapes differ.
+    """
+    overlap = _overlap(truth, prediction)
+    sides = (
+        (overlap.truth, overlap.truth_area),
+        (overlap.prediction, overlap.prediction_area),
+    )
+    counts = []
+    for index, area in sides:
+        shared = np.bincount(index, overlap.intersection, minlength=len(area))
+        counts.append(int(np.count_nonzero(shared < least_share * area)))
+    return Unmatched(*counts)
 
 
 def _paired_iou(overlap: _Overlap, threshold: float) -> NDArray[np.float64]:
