@@ -38,6 +38,7 @@ _SIDE_PX = 256
 _FRAME_S = 0.4
 _GIF_WIDTH_PX = 720
 _COLOURS = 128
+_MOST_FRAMES = 100  # a slow machine would make a long film
 _LIMIT_S = 300.0
 
 
@@ -66,7 +67,8 @@ class Camera:
 
     def develop(self, path: Path) -> None:
         """Write the film: what stays from one frame to the next is not stored again."""
-        pictures = [Image.fromarray(frame) for frame in self._frames]
+        every = math.ceil(len(self._frames) / _MOST_FRAMES)
+        pictures = [Image.fromarray(frame) for frame in self._frames[::every]]
         some = np.concatenate(self._frames[:: max(len(self._frames) // 8, 1)])
         palette = Image.fromarray(some).quantize(_COLOURS)
         drawn = [
