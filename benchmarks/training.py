@@ -31,7 +31,7 @@ from napari_nudiff.training.loop import _Run
 def main() -> None:
     """Measure every variant in turn, print a table of medians."""
     args = _arguments()
-    config = recipe(args.role).with_overrides(data=str(args.data), device=args.device)
+    config = recipe(args.role).with_overrides(data=(str(args.data),), device=args.device)
     stage = replace(config.stages[-1], batch_crops=args.batch_crops, steps=10**6)
     config = replace(config, stages=(stage,), out=str(args.out))
     variants = _variants(config, args.batches)

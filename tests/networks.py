@@ -12,9 +12,9 @@ IMAGE = UNetConfig(
     norm_groups=8,
     head_channels=16,
     cond_channels=3,
-    global_channels=6,
+    conditions=("style",),
 )
-STRUCTURE = replace(IMAGE, cond_channels=0, global_channels=2)
+STRUCTURE = replace(IMAGE, cond_channels=0, conditions=("density",))
 
 
 def randomised(config: UNetConfig, seed: int = 0) -> UNet:

@@ -1,13 +1,15 @@
 """``nudiff data prepare`` as a user meets it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from skimage.measure import regionprops
 
 from napari_nudiff.cli import main
-from napari_nudiff.dataset.images import write_layout, write_rgb
-from napari_nudiff.dataset.pairs import load_pairs
+from napari_nudiff.dataset.images import read_layout, read_rgb, write_layout, write_rgb
+from napari_nudiff.dataset.pairs import load_layouts, load_pairs
 from napari_nudiff.sample_data import rendered_pair
 
 
@@ -108,3 +110,69 @@ def test_arguments_that_make_no_sense(tmp_path, lab, capsys, args, complaint) ->
     assert prepare(lab, *(arg.format(**places) for arg in args)) == 2
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "set").exists()
+
+
+# Points, layouts, classes
+
+
+@pytest.fixture
+def pointed(tmp_path, lab):
+    """The same images with a point and a class for each nucleus."""
+    for path in sorted((lab / "labels").iterdir()):
+        nuclei = regionprops(read_layout(path))
+        rows = [f"{n.centroid[0]:.0f},{n.centroid[1]:.0f},tumor" for n in nuclei]
+        points = tmp_path / "pointed" / "points" / f"{path.stem}.csv"
+        points.parent.mkdir(parents=True, exist_ok=True)
+        points.write_text("\n".join(["y_px,x_px,class", *rows]))
+        image = tmp_path / "pointed" / "images" / f"{path.stem}.png"
+        write_rgb(image, read_rgb(lab / "images" / f"{path.stem}.png"))
+    return tmp_path / "pointed"
+
+
+def test_points_are_outlined_by_a_segmenter_of_ones_own(tmp_path, lab, pointed, capsys) -> None:
+    at = ("--um-per-px", 0.25)
+    assert prepare(pointed, "--out", tmp_path / "set", *at) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("nudiff: 1 error, so nothing was written")
+    assert "nudiff data segmenter --data SET --out FILE" in error
+    assert prepare(lab, "--out", tmp_path / "outlined", *at) == 0
+    judge = tmp_path / "judge.safetensors"
+    train = ["data", "segmenter", "--data", str(tmp_path / "outlined"), "--out", str(judge)]
+    assert main([*train, "--steps", "2", "--also-at", "0.5", "--quiet"]) == 0
+    assert main([*train[:-1], str(lab / "labels" / "p1_a.tif"), "--quiet"]) == 2
+    assert "is no segmenter" in capsys.readouterr().err  # and the file is still there
+    assert read_layout(lab / "labels" / "p1_a.tif").any()
+    named = ("--segmenter", judge, "--rename-class", "tumor=tumour", "--sheet")
+    assert prepare(pointed, "--out", tmp_path / "set", *at, *named) == 0
+    out = capsys.readouterr().out
+    assert "classes   tumour" in out
+    assert (tmp_path / "set" / "contact-sheet-001.jpg").is_file()
+    pairs, _ = load_pairs(tmp_path / "set")
+    for pair in pairs:
+        rows = (pointed / "points" / f"{pair.stem}.csv").read_text().splitlines()[1:]
+        assert len(np.unique(pair.labels)) - 1 == len(rows)  # discs, where it has learned nothing
+        assert set(pair.classes.values()) == {"tumour"}
+    content = json.loads((tmp_path / "set" / "dataset.json").read_text())
+    assert content["arguments"]["segmenter"] == "judge.safetensors"
+
+
+def test_options_of_points_are_checked(tmp_path, pointed, capsys) -> None:
+    at = ("--um-per-px", 0.25, "--check")
+    assert prepare(pointed, *at, "--segmenter", tmp_path / "none") == 2
+    assert "is no segmenter" in capsys.readouterr().err
+    assert prepare(pointed, *at, "--rename-class", "tumor") == 2
+    assert "takes OLD=NEW, not tumor" in capsys.readouterr().err
+    assert prepare(pointed, *at, "--disagreeing", "maybe") == 2
+    assert "--disagreeing must be keep or drop" in capsys.readouterr().err
+
+
+def test_layouts_without_images(tmp_path, lab, capsys) -> None:
+    shutil.rmtree(lab / "images")
+    assert prepare(lab, "--out", tmp_path / "set", "--um-per-px", 0.25) == 2
+    assert "--kind layouts" in capsys.readouterr().err
+    options = ("--kind", "layouts", "--um-per-px", 0.25, "--held-out-groups", "p2_*", "--sheet")
+    assert prepare(lab, "--out", tmp_path / "set", *options) == 0
+    assert "train     2 layouts" in capsys.readouterr().out
+    training, held_out = load_layouts(tmp_path / "set")
+    assert [p.stem for p in training] == ["p1_a", "p1_b"]
+    assert held_out[0].um_per_px == 0.25

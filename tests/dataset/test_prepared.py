@@ -17,7 +17,7 @@ from napari_nudiff.dataset.groups import (
     name_pattern,
 )
 from napari_nudiff.dataset.images import write_layout, write_rgb
-from napari_nudiff.dataset.pairs import Pair, load_pairs
+from napari_nudiff.dataset.pairs import Pair, load_layouts, load_pairs
 from napari_nudiff.dataset.preparation import prepare
 from napari_nudiff.dataset.prepared import Entry, Item, check_target, read_index, write_set
 from napari_nudiff.dataset.survey import PrepareConfig, stop_on_errors, survey
@@ -102,8 +102,7 @@ def test_the_split_of_a_set_holds_unless_patterns_are_given(tmp_path, source) ->
     assert len(training) == 3
 
 
-def test_bare_folders_and_indices_of_others_are_read_as_before(source, crop) -> None:
-    (source / "dataset.json").write_text('{"kind": "of somebody else"}')
+def test_bare_folders_are_read_by_patterns(source, crop) -> None:
     training, held_out = load_pairs(source, held_out=["tnbc_01_*"])
     assert [p.stem for p in training] == ["tnbc_02_1", "tnbc_03_1"]
     assert [(p.stem, p.group) for p in held_out] == [("tnbc_01_1", ""), ("tnbc_01_2", "")]
@@ -118,14 +117,39 @@ def test_bare_folders_and_indices_of_others_are_read_as_before(source, crop) -> 
         (lambda text: text.replace('"schema": 1', '"schema": 2'), "has schema 2"),
         (lambda text: text.replace('"nuclei"', '"cells"'), "is damaged.*nuclei"),
         (lambda text: text.replace("tnbc_03_1", "tnbc_99_1"), r"tnbc_99_1\.png has no labels"),
+        (lambda text: text.replace("training set", "training seT"), "it is damaged"),
+        (lambda text: text.replace('"kind"', '"kinb"'), "it is damaged"),
+        (lambda text: text.replace("held_out", "held_ouT"), "'held_ouT', not train or held_out"),
+        (lambda text: text.replace('"split"', '"spliT"'), "is damaged.*split"),
+        (lambda text: text.replace('"items"', '"itemZ"'), "is damaged.*items"),
+        (lambda text: text.replace("tnbc_03_1", "tnbc_02_1"), "tnbc_02_1 is there 2 times"),
+        (lambda text: text.replace("tnbc_03_1", "../03_1"), "is no name of a file"),
+        (lambda text: text.replace("null", '"0.25"'), "'0.25' um per px"),
+        (lambda text: '{"kind": "of somebody else"}', "is not the index of a prepared set"),
+        (lambda text: "[]", "is not the index of a prepared set"),
+        (lambda text: "", "Cannot read"),
     ],
 )
-def test_a_damaged_set_is_told(tmp_path, source, damage, complaint) -> None:
-    make(tmp_path / "set", PrepareConfig((source,)))
+def test_a_damaged_set_is_told_and_never_trained_on(tmp_path, source, damage, complaint) -> None:
+    make(tmp_path / "set", PrepareConfig((source,), held_out_groups=("02",)))
     path = tmp_path / "set" / "dataset.json"
     path.write_text(damage(path.read_text()))
-    with pytest.raises(DatasetError, match=complaint):
-        load_pairs(tmp_path / "set")
+    for load in (load_pairs, load_layouts):
+        with pytest.raises(DatasetError, match=complaint.replace(r"\.png", ".*")):
+            load(tmp_path / "set")
+        with pytest.raises(DatasetError):
+            load(tmp_path / "set", held_out=["tnbc_02_*"])
+
+
+def test_a_damaged_set_is_not_prepared_again_as_mere_images(tmp_path, source) -> None:
+    make(tmp_path / "set", PrepareConfig((source,), held_out_groups=("02",)))
+    path = tmp_path / "set" / "dataset.json"
+    path.write_text(path.read_text().replace("training set", "training seT"))
+    (problem,) = survey(PrepareConfig((tmp_path / "set",))).problems
+    assert (problem.level, problem.what) == ("error", "source")
+    assert "it is damaged" in problem.detail
+    path.write_text('{"name": "a data set of nnU-Net"}')
+    assert survey(PrepareConfig((tmp_path / "set",))).found == 4
 
 
 # Writing whole or not at all
@@ -370,7 +394,7 @@ def test_own_features_and_own_descriptions_choose(tmp_path, source) -> None:
     everything = make(tmp_path / "all", replace(config, subset_percent=100))
     assert everything.items[5].name in {item.name for item in theirs.items}
     assert theirs.about["arguments"]["features"] == "features.npy"
-    with pytest.raises(DatasetError, match="do not exist"):
+    with pytest.raises(DatasetError, match="does not exist"):
         make(tmp_path / "x", replace(config, features=tmp_path / "none.npy"))
 
 

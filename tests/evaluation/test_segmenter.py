@@ -1,5 +1,7 @@
 """The judge learns, is kept, and sees images of any size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,11 +13,15 @@ from napari_nudiff.evaluation.features import make_extractor, turned_features
 from napari_nudiff.evaluation.segmenter import (
     SegmenterConfig,
     _tiles,
+    as_sharp_as,
+    foreground,
     load_segmenter,
+    predict_maps,
     segmentation_loss,
     train_segmenter,
 )
 from napari_nudiff.nuclei.layout import scatter_nuclei
+from napari_nudiff.nuclei.metrics import dice
 from napari_nudiff.nuclei.structure import encode_structure
 
 from .conftest import tissue
@@ -62,6 +68,41 @@ def test_large_images_are_segmented_in_tiles_without_gaps(judge) -> None:
     for length in (10, 768, 769, 900, 1500, 4000):
         parts = [np.arange(length)[inner] for _, inner in _tiles(length)]
         assert np.array_equal(np.concatenate(parts), np.arange(length))
+
+
+def test_the_foreground_is_seen_at_the_scale_of_the_judge(judge) -> None:
+    labels = scatter_nuclei((96, 128), density=0.25, mean_area_px=250, seed=6)
+    image = tissue(labels)
+    assert judge.um_per_px == 0.25
+    seen = foreground(judge, image, 0.25)
+    assert np.array_equal(seen, predict_maps(judge, image)[0])
+    assert dice(labels > 0, seen >= 0.5) > 0.85
+    # The same tissue at a half and at twice the magnification.
+    small = image.reshape(48, 2, 64, 2, 3).mean(axis=(1, 3)).astype(np.uint8)
+    seen = foreground(judge, small, 0.5)
+    assert seen.shape == (48, 64)
+    assert dice(labels[::2, ::2] > 0, seen >= 0.5) > 0.75
+    large = image.repeat(2, 0).repeat(2, 1)
+    seen = foreground(judge, large, 0.125)
+    assert dice(labels.repeat(2, 0).repeat(2, 1) > 0, seen >= 0.5) > 0.85
+
+
+def test_the_scale_of_its_images_is_kept_with_a_judge(tmp_path, data) -> None:
+    pairs = [replace(pair, um_per_px=0.5) for pair in load_pairs(data)[0]]
+    once = SegmenterConfig(steps=1, crop_px=64, batch_crops=1)
+    list(train_segmenter(pairs, tmp_path / "judge", once, "cpu"))
+    assert load_segmenter(tmp_path / "judge").um_per_px == 0.5
+
+
+def test_copies_of_another_scale_are_blurred_and_keep_their_size(data) -> None:
+    pair = load_pairs(data)[0][0]
+    blurred = as_sharp_as(pair, 0.5)
+    assert blurred.image.shape == pair.image.shape
+    assert blurred.labels is pair.labels
+    assert blurred.stem != pair.stem
+    rough = [np.abs(np.diff(p.image.astype(float), axis=0)).mean() for p in (pair, blurred)]
+    assert rough[1] < 0.6 * rough[0]
+    assert abs(blurred.image.mean() - pair.image.mean()) < 1
 
 
 def test_the_loss_is_least_for_the_truth() -> None:

@@ -66,7 +66,7 @@ def test_windows_of_the_usual_size_agree_too(tmp_path, request_, monkeypatch) ->
 
 
 def test_a_learned_variance_is_blended_too(tmp_path) -> None:
-    config = replace(IMAGE, out_channels=6, global_channels=0)
+    config = replace(IMAGE, out_channels=6, conditions=())
     path = tmp_path / "eps.safetensors"
     write_weights(path, randomised(config), Header("image", config, "eps"), torch.float16)
     labels = nuclei(150, 120)

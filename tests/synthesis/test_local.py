@@ -112,7 +112,7 @@ def test_every_sampler_keeps_what_it_knows(sampler) -> None:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_authors_networks_edit_too(layout, edit, sampler, tmp_path) -> None:
-    config = replace(IMAGE, out_channels=6, global_channels=0, spade="own", null_token=False)
+    config = replace(IMAGE, out_channels=6, conditions=(), spade="own", null_token=False)
     path = tmp_path / "eps.safetensors"
     write_weights(path, randomised(config), Header("image", config, "eps"), torch.float16)
     image, after = picture(layout.shape), without(layout, 2)

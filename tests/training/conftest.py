@@ -27,7 +27,7 @@ def data(tmp_path_factory) -> Path:
 def config(data, tmp_path) -> TrainConfig:
     """Two stages, so that every test crosses from one to the other."""
     return TrainConfig(
-        data=str(data),
+        data=(str(data),),
         out=str(tmp_path / "run"),
         held_out=("b_*",),
         stages=(

@@ -103,7 +103,7 @@ def test_unknown_settings_are_named(values) -> None:
         ({"accumulate": 0}, "accumulate"),
         ({"objective": "eps"}, "out_channels"),
         ({"role": "structure"}, "cond_channels"),
-        ({"network": {"cond_channels": 3, "global_channels": 2}}, "global_channels"),
+        ({"network": {"cond_channels": 3, "conditions": ["density"]}}, "conditions"),
         ({"save_steps": 0}, "save_steps"),
     ],
 )

@@ -70,9 +70,14 @@ def test_a_sample_has_the_same_noise_in_any_company(crops) -> None:
 def test_as_much_is_hidden_as_was_asked_for(data, many) -> None:
     stage = replace(many.stages[0], drop_structure=0.25, drop_globals=0.0, batch_crops=400)
     crops = TrainingCrops(load_pairs(data)[0], replace(many, stages=(stage,)))
-    told = draw_batch(crops, 0, 400).told.float().mean(dim=0)
-    assert told[0] == pytest.approx(0.75, abs=0.06)
-    assert told[1] == 1
+    batch = draw_batch(crops, 0, 400)
+    assert batch.structure_given.float().mean() == pytest.approx(0.75, abs=0.06)
+    assert batch.numbers.isfinite().all()
+    stage = replace(stage, drop_globals=0.25)
+    crops = TrainingCrops(load_pairs(data)[0], replace(many, stages=(stage,)))
+    hidden = draw_batch(crops, 0, 400).numbers.isnan()
+    assert torch.equal(hidden.any(dim=1), hidden.all(dim=1))
+    assert hidden.any(dim=1).float().mean() == pytest.approx(0.25, abs=0.06)
 
 
 def test_augmented_maps_still_point_right_and_down(crops) -> None:

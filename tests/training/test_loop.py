@@ -225,14 +225,14 @@ def test_another_run_in_the_folder_is_left_alone(config) -> None:
 
 def test_data_that_cannot_be_used_is_refused(config, data, tmp_path) -> None:
     with pytest.raises(DatasetError, match=r"images/\*\.png"):
-        finish(replace(config, data=str(tmp_path)))
+        finish(replace(config, data=(str(tmp_path),)))
     with pytest.raises(DatasetError, match="smaller than"):
         finish(replace(config, stages=(Stage(crop_px=512),)))
     with pytest.raises(DatasetError, match="none is left"):
         finish(replace(config, held_out=("*",)))
     write_rgb(tmp_path / "images" / "lonely.png", np.zeros((80, 80, 3), np.uint8))
     with pytest.raises(DatasetError, match="lonely"):
-        finish(replace(config, data=str(tmp_path)))
+        finish(replace(config, data=(str(tmp_path),)))
     write_layout(tmp_path / "labels" / "lonely.tif", np.zeros((70, 80), np.int32))
     with pytest.raises(DatasetError, match="same size"):
-        finish(replace(config, data=str(tmp_path)))
+        finish(replace(config, data=(str(tmp_path),)))

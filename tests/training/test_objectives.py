@@ -23,10 +23,9 @@ def batch() -> Batch:
     return Batch(
         image=torch.randint(0, 256, (N, 3, 16, 16), generator=g, dtype=torch.uint8),
         structure=torch.rand(N, 3, 16, 16, generator=g),
-        style=torch.rand(N, 6, generator=g),
-        density=torch.rand(N, 2, generator=g),
+        numbers=torch.rand(N, 6, generator=g),
+        structure_given=torch.tensor([True, False, True] * 2),
         u=(torch.arange(N) + 0.5) / N,
-        told=torch.tensor([[True, True], [False, True], [True, False]] * 2),
         noise_seed=torch.arange(N),
     )
 
@@ -44,7 +43,7 @@ def test_a_network_that_knows_the_image_has_no_velocity_loss(batch) -> None:
     x0, noise = clean(batch), noise_of(batch.noise_seed, clean(batch))
     seen = []
 
-    def network(x_t, t, cond, globals_):
+    def network(x_t, t, cond, numbers, look):
         u = (t.double() / 1000).view(-1, 1, 1, 1)
         sigma = 2 * torch.tan(u * math.pi / 2)
         root, rest = (1 / (1 + sigma**2)).sqrt(), (sigma**2 / (1 + sigma**2)).sqrt()
@@ -59,13 +58,14 @@ def test_a_network_that_knows_the_image_has_no_velocity_loss(batch) -> None:
 
 
 def test_the_condition_is_zero_where_it_is_hidden(batch) -> None:
-    def network(x_t, t, cond, globals_):
-        told = batch.told[:, 0]
+    def network(x_t, t, cond, numbers, look):
+        given = batch.structure_given
         assert cond.shape[1] == 4
-        assert torch.equal(cond[told][:, :3], batch.structure[told])
-        assert bool((cond[told][:, 3] == 1).all())
-        assert not cond[~told].any()
-        assert torch.equal(globals_.isnan().all(dim=1), ~batch.told[:, 1])
+        assert torch.equal(cond[given][:, :3], batch.structure[given])
+        assert bool((cond[given][:, 3] == 1).all())
+        assert not cond[~given].any()
+        assert torch.equal(numbers, batch.numbers)
+        assert look is None
         return x_t
 
     diffusion_loss(network, batch, V)
@@ -74,7 +74,7 @@ def test_the_condition_is_zero_where_it_is_hidden(batch) -> None:
 def test_the_noise_loss_of_a_network_that_knows_the_noise_is_only_the_bound(batch) -> None:
     noise = noise_of(batch.noise_seed, clean(batch))
 
-    def network(x_t, t, cond, globals_):
+    def network(x_t, t, cond, numbers, look):
         assert cond.shape[1] == 3
         assert torch.equal(t, (1000 * batch.u).floor())
         return torch.cat([noise, torch.full_like(noise, -1.0)], dim=1)

@@ -136,7 +136,12 @@ def _add_role(verbs: Any, role: str) -> None:
     p.set_defaults(run=train, role=role)
     p.add_argument("--recipe", help="compact (the default) or official, the paper's")
     p.add_argument("--config", type=Path, help="TOML file of your own instead of a recipe")
-    p.add_argument("--data", help="what `nudiff data prepare` wrote, or images/ and labels/")
+    p.add_argument(
+        "--data",
+        nargs="+",
+        metavar="DATA",
+        help="what `nudiff data prepare` wrote, or images/ and labels/; several are one set",
+    )
     p.add_argument("--out", help="folder for checkpoints, the log and sample grids")
     p.add_argument("--held-out", nargs="+", metavar="PATTERN", help="images not to train on")
     p.add_argument("--steps", type=int, help="a shorter or longer run, all stages in proportion")

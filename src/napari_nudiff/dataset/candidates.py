@@ -150,6 +150,8 @@ def _load_image(found: LabelledImage, rules: Rules, mark: dict[str, Any]) -> Pai
     if ready is None:
         complaints = "; ".join(f"{p.what}: {p.detail}" for p in problems if is_error(p))
         raise DatasetError(f"{found.source} cannot be used: {complaints}.")
+    if ready.image is None:
+        raise DatasetError(f"{found.source} is a layout without an image. Render it first.")
     known = {} if ready.um_per_px is None else {"um_per_px": ready.um_per_px}
     provenance = {"synthetic": False, "source": found.source, **mark, **known}
     notes = {"classes": {str(i): name for i, name in ready.classes.items()}}

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.labelling import Foreground, label_points
 from napari_nudiff.dataset.masks import as_rgb, number_nuclei, resample_image, resample_labels
 from napari_nudiff.dataset.problems import Problem, is_error
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
@@ -28,6 +29,14 @@ SPECK_PX = 10
 LARGEST_FRACTION = 0.25
 """A nucleus that covers more of its image is hardly one."""
 
+KEEP, DROP = "keep", "drop"
+"""What becomes of points where the segmenter sees no nucleus."""
+
+NO_SEGMENTER = "no segmenter"
+_NO_SEGMENTER = (
+    "has points and no outlines; a segmenter finds them. Give one with --segmenter FILE; "
+    "`nudiff data segmenter --data SET --out FILE` trains it on a prepared set with outlines"
+)
 _SAME_SCALE = 0.05  # sizes of pixels that differ by less are equal
 _MOST_16_BIT = np.iinfo(np.uint16).max
 
@@ -46,11 +55,24 @@ class Rules:
         What to resample to; None leaves every image as it is.
     keep_disconnected : bool
         Whether parts that share an id stay one nucleus.
+    point_reach_um : float
+        Of points: how far a nucleus reaches from its point.
+    disagreeing : str
+        Of points where the segmenter sees no nucleus: "keep" draws a disc, "drop" leaves them out.
+    unmarked : str
+        Of nuclei that the segmenter sees and no point marks: "drop" leaves them out, "keep" adds
+        them.
+    class_names : tuple of (str, str)
+        Names of classes in the files, and what to call them.
     """
 
     um_per_px: float | None = None
     target_um_per_px: float | None = None
     keep_disconnected: bool = False
+    point_reach_um: float = 7.0
+    disagreeing: str = "keep"
+    unmarked: str = "drop"
+    class_names: tuple[tuple[str, str], ...] = ()
 
 
 class Ready(NamedTuple):
@@ -58,30 +80,35 @@ class Ready(NamedTuple):
 
     Attributes
     ----------
-    image : ndarray, (H, W, 3), uint8
+    image : ndarray, (H, W, 3), uint8, or None
+        None of a layout without one.
     labels : ndarray, (H, W), int32
         Nuclei 1..N.
     um_per_px : float or None
     source_sha256 : str
-        Fingerprint of the image before it was resampled.
+        Fingerprint of the image before it was resampled; of a layout alone, of its labels.
     classes : dict of int to str
         Of nuclei by their numbers, where the files tell.
     """
 
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] | None
     labels: NDArray[np.int32]
     um_per_px: float | None
     source_sha256: str
     classes: dict[int, str]
 
 
-def check_image(found: LabelledImage, rules: Rules) -> tuple[Ready | None, list[Problem]]:
+def check_image(
+    found: LabelledImage, rules: Rules, foreground: Foreground | None = None
+) -> tuple[Ready | None, list[Problem]]:
     """Read, check and mend one labelled image.
 
     Parameters
     ----------
     found : LabelledImage
     rules : Rules
+    foreground : callable, optional
+        Finds out where nuclei are; points need it.
 
     Returns
     -------
@@ -95,21 +122,44 @@ def check_image(found: LabelledImage, rules: Rules) -> tuple[Ready | None, list[
         return None, told.problems
     for note in loaded.notes:
         told.note("reading", note)
-    image = told.attempt("image type", lambda: told.heard("image type", as_rgb(loaded.image)))
-    ids = told.attempt("label type", lambda: told.heard("label type", number_nuclei(loaded.labels)))
+    pixels, raw = loaded.image, loaded.labels
+    image = None
+    if pixels is not None:
+        image = told.attempt("image type", lambda: told.heard("image type", as_rgb(pixels)))
+    ids = told.attempt("label type", lambda: told.heard("label type", number_nuclei(raw)))
     if image is not None and ids is not None and image.shape[:2] != ids.shape:
         told.error("sizes differ", f"image {image.shape[:2]}, labels {ids.shape}")
     um_per_px, factor = _scale(loaded, rules, told)
-    if image is None or ids is None or any(map(is_error, told.problems)):
+    if ids is None or any(map(is_error, told.problems)):
         return None, told.problems
-    _look_at_image(image, told)
+    sha256 = pixels_sha256(ids if image is None else image)
+    if image is not None:
+        _look_at_image(image, told)
+        image = resample_image(image, factor) if factor != 1 else image
+    if image is not None and loaded.points is not None:
+        if foreground is None:
+            told.error(NO_SEGMENTER, _NO_SEGMENTER)
+            return None, told.problems
+        assert um_per_px is not None  # else an error was told
+        reach_px = max(rules.point_reach_um / um_per_px, 1.0)
+        shown = foreground(image, um_per_px)
+        loaded, complaints = label_points(
+            loaded,
+            shown,
+            factor,
+            reach_px,
+            keep=rules.disagreeing == KEEP,
+            keep_unmarked=rules.unmarked == KEEP,
+        )
+        for what, detail in complaints:
+            told.warn(what, detail)
+        ids, factor = loaded.labels.astype(np.int64), 1
     labels = _mend(ids, rules, told)
     _look_at_nuclei(labels, told)
-    sha256 = pixels_sha256(image)
     if factor != 1:
-        image = resample_image(image, factor)
         labels = relabel_contiguous(resample_labels(labels, factor))
-    return Ready(image, labels, um_per_px, sha256, _classes(loaded, labels)), told.problems
+    classes = {i: dict(rules.class_names).get(c, c) for i, c in _classes(loaded, labels).items()}
+    return Ready(image, labels, um_per_px, sha256, classes), told.problems
 
 
 def _classes(loaded: Loaded, labels: NDArray[np.int32]) -> dict[int, str]:
@@ -131,7 +181,7 @@ def _classes(loaded: Loaded, labels: NDArray[np.int32]) -> dict[int, str]:
     }
 
 
-def pixels_sha256(image: NDArray[np.uint8]) -> str:
+def pixels_sha256(image: NDArray[np.generic]) -> str:
     """Fingerprint of the pixels of an image, however it is stored."""
     data = str(image.shape).encode() + np.ascontiguousarray(image).tobytes()
     return hashlib.sha256(data).hexdigest()
@@ -175,7 +225,7 @@ def _scale(loaded: Loaded, rules: Rules, told: _Told) -> tuple[float | None, flo
         detail = f"the file says {here:g}, which counts, and --um-per-px {rules.um_per_px:g}"
         told.warn("um per px contradicted", detail)
     if here is None:
-        tell = told.error if target else told.warn
+        tell = told.error if target or loaded.points is not None else told.warn
         tell("um per px missing", "the files do not tell it; --um-per-px does")
         return None, 1
     if target and not _close(here, target):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from napari_nudiff import __version__
 from napari_nudiff.dataset.checks import Ready, Rules, check_image, pixels_sha256
 from napari_nudiff.dataset.groups import HELD_OUT, TRAIN
+from napari_nudiff.dataset.labelling import Foreground
 from napari_nudiff.dataset.prepared import Entry, Index, Item, check_target, write_set
 from napari_nudiff.dataset.problems import problem_csv
 from napari_nudiff.dataset.subset import (
@@ -33,6 +35,8 @@ from napari_nudiff.nuclei.layout import relabel_contiguous
 Window = tuple[int, int, int, int]
 """Top, left, height, width (pixels)."""
 
+Read = Callable[[Record], Ready]
+
 
 def prepare(
     out: Path,
@@ -41,6 +45,8 @@ def prepare(
     *,
     overwrite: bool = False,
     describe: Describe = describe_patch,
+    foreground: Foreground | None = None,
+    sheets: bool = False,
     watch: Watch = iter,
 ) -> Index:
     """Write what was surveyed as a prepared set.
@@ -55,6 +61,10 @@ def prepare(
         Replace a prepared set.
     describe : callable
         Features of a patch, for a subset.
+    foreground : callable, optional
+        That of the survey.
+    sheets : bool
+        Whether contact sheets are drawn.
     watch : callable, optional
         Shows progress.
 
@@ -72,27 +82,27 @@ def prepare(
     if not surveyed.records:
         raise DatasetError("No image is left to write. See the problems listed.")
     check_target(out, config.sources, overwrite)
+    records = surveyed.records
     about = _about(config)
+    about["images"] = records[0].has_image
+    about["classes"] = sorted(frozenset().union(*(record.class_names for record in records)))
+    read = partial(_ready, rules=config.rules, foreground=foreground)
+    entries: Iterator[Entry]
     if config.subset_percent is None:
-        entries = _whole_images(surveyed.records, config.rules, watch)
+        entries = (_whole(record, read(record)) for record in watch(records))
     else:
-        chosen, about["subset"] = _choose_patches(surveyed.records, config, describe, watch)
-        entries = _patches(surveyed.records, chosen, config.rules, watch)
-    return write_set(out, entries, about, problem_csv(surveyed.problems))
+        chosen, about["subset"] = _choose_patches(records, config, read, describe, watch)
+        entries = _patches(records, chosen, read, watch)
+    return write_set(out, entries, about, problem_csv(surveyed.problems), sheets=sheets)
 
 
-def _ready(record: Record, rules: Rules) -> Ready:
-    ready, problems = check_image(record.found, rules)
+def _ready(record: Record, rules: Rules, foreground: Foreground | None) -> Ready:
+    ready, problems = check_image(record.found, rules, foreground)
     if ready is None:
         raise DatasetError(
             f"{record.found.name} changed while it was prepared: {problems[-1].detail}"
         )
     return ready
-
-
-def _whole_images(records: Sequence[Record], rules: Rules, watch: Watch) -> Iterator[Entry]:
-    for record in watch(records):
-        yield _whole(record, _ready(record, rules))
 
 
 def _whole(record: Record, ready: Ready) -> Entry:
@@ -106,18 +116,24 @@ def _whole(record: Record, ready: Ready) -> Entry:
         nuclei=int(ready.labels.max(initial=0)),
         um_per_px=ready.um_per_px,
         source=record.found.source,
-        image_sha256=pixels_sha256(ready.image),
+        image_sha256=pixels_sha256(ready.labels if ready.image is None else ready.image),
     )
-    return Entry(item, ready.image, ready.labels)
+    return Entry(item, ready.image, ready.labels, ready.classes)
 
 
 def _choose_patches(
-    records: Sequence[Record], config: PrepareConfig, describe: Describe, watch: Watch
+    records: Sequence[Record],
+    config: PrepareConfig,
+    read: Read,
+    describe: Describe,
+    watch: Watch,
 ) -> tuple[dict[str, list[Window]], dict[str, Any]]:
     """Windows to keep of each training image, and what they are of all."""
     assert config.subset_percent is not None
+    if not records[0].has_image:
+        raise DatasetError("A subset is chosen by images, and these are layouts alone.")
     training = [record for record in records if record.split == TRAIN]
-    patches, described, nuclei = _describe(training, config, describe, watch)
+    patches, described, nuclei = _describe(training, config, read, describe, watch)
     if config.features:
         features = read_features(config.features, len(patches))
     else:
@@ -135,19 +151,25 @@ def _choose_patches(
 
 
 def _describe(
-    training: Sequence[Record], config: PrepareConfig, describe: Describe, watch: Watch
+    training: Sequence[Record],
+    config: PrepareConfig,
+    read: Read,
+    describe: Describe,
+    watch: Watch,
 ) -> tuple[NDArray[np.int64], list[NDArray[np.floating]], list[NDArray[np.int64]]]:
     """All patches, their features, and the nuclei in each."""
     patches, features, nuclei = [], [], []
     count = 0
     for number, record in enumerate(watch(training)):
-        ready = _ready(record, config.rules)
+        ready = read(record)
         height, width = ready.labels.shape
         for window in cut((height, width), config.patch_px, config.stride_px):
-            image, labels = _windows(ready, window)
+            part = _cut(ready, window)
             patches.append((number, *window))
-            features += [] if config.features else [describe(image, labels)]
-            ids = np.unique(labels)
+            if not config.features:
+                assert part.image is not None
+                features.append(describe(part.image, part.labels))
+            ids = np.unique(part.labels)
             nuclei.append(ids[ids > 0].astype(np.int64) + count)
         count += record.nuclei
     if not patches:
@@ -156,11 +178,11 @@ def _describe(
 
 
 def _patches(
-    records: Sequence[Record], chosen: dict[str, list[Window]], rules: Rules, watch: Watch
+    records: Sequence[Record], chosen: dict[str, list[Window]], read: Read, watch: Watch
 ) -> Iterator[Entry]:
     """Held-out images whole, of training images the chosen windows."""
     for record in watch([r for r in records if r.split == HELD_OUT or r.found.name in chosen]):
-        ready = _ready(record, rules)
+        ready = read(record)
         if record.split == HELD_OUT:
             yield _whole(record, ready)
         else:
@@ -168,19 +190,24 @@ def _patches(
 
 
 def _patch(record: Record, ready: Ready, window: Window) -> Entry:
-    image, labels = _windows(ready, window)
-    part = ready._replace(image=image, labels=relabel_contiguous(labels))
-    whole = _whole(record, part)
+    part = _cut(ready, window)
+    labels = relabel_contiguous(part.labels)
+    ids = np.unique(part.labels)
+    was = ids[ids > 0].tolist()  # in the order of the new numbers
+    classes = {new: ready.classes[old] for new, old in enumerate(was, 1) if old in ready.classes}
+    whole = _whole(record, part._replace(labels=labels, classes=classes))
     top, left = window[:2]
     name = f"{record.found.name}_y{top:05d}_x{left:05d}"
     item = replace(whole.item, name=name, cut_from=record.found.name, top_px=top, left_px=left)
     return whole._replace(item=item)
 
 
-def _windows(ready: Ready, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def _cut(ready: Ready, window: Window) -> Ready:
+    """A window of an image, with the nuclei as they were numbered."""
     top, left, height, width = window
     part = np.s_[top : top + height, left : left + width]
-    return ready.image[part], ready.labels[part]
+    image = None if ready.image is None else ready.image[part]
+    return ready._replace(image=image, labels=ready.labels[part])
 
 
 def _about(config: PrepareConfig) -> dict[str, Any]:
@@ -188,10 +215,12 @@ def _about(config: PrepareConfig) -> dict[str, Any]:
     arguments = asdict(config)
     del arguments["licence"], arguments["citation"]
     arguments["sources"] = [Path(source).resolve().name for source in config.sources]
-    if config.features:
-        arguments["features"] = Path(config.features).name
-        with _readable(config.features).open("rb") as file:
-            arguments["features_sha256"] = sha256(file.read()).hexdigest()
+    arguments["rules"]["class_names"] = dict(config.rules.class_names)
+    for name in ("features", "segmenter"):
+        if path := getattr(config, name):
+            arguments[name] = Path(path).name
+            with _readable(path, name).open("rb") as file:
+                arguments[f"{name}_sha256"] = sha256(file.read()).hexdigest()
     return {
         "licence": config.licence,
         "citation": config.citation,
@@ -200,7 +229,7 @@ def _about(config: PrepareConfig) -> dict[str, Any]:
     }
 
 
-def _readable(path: Path) -> Path:
+def _readable(path: Path, what: str) -> Path:
     if not Path(path).is_file():
-        raise DatasetError(f"The features {path} do not exist. Check the path.")
+        raise DatasetError(f"The file of {what} {path} does not exist. Check the path.")
     return Path(path)

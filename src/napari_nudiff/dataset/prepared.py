@@ -1,5 +1,7 @@
 """The prepared format: ``images/NAME.png``, ``labels/NAME.tif`` and their index, ``dataset.json``.
 
+Where nuclei have classes, ``classes/NAME.csv`` has them; a set of layouts has no ``images``.
+
 Equal inputs give equal bytes: there are no times and no absolute paths in it.
 """
 
@@ -7,15 +9,20 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.classes import CLASSES_FOLDER, write_classes
+from napari_nudiff.dataset.groups import HELD_OUT, TRAIN
 from napari_nudiff.dataset.images import write_layout, write_rgb, write_text
+from napari_nudiff.dataset.sheet import Sheets, Tile
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import replace_folder
 
@@ -43,7 +50,7 @@ class Item:
     source : str
         Where it came from, from the name of the source on.
     image_sha256 : str
-        `pixels_sha256` of the image.
+        `pixels_sha256` of the image; of a layout without one, of its labels.
     cut_from : str
         Of a patch, the name that the whole image would have; else empty.
     top_px, left_px : int
@@ -71,13 +78,24 @@ class Index:
     items: tuple[Item, ...]
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_images(self) -> bool:
+        """Whether there are images; else it is a set of layouts."""
+        return self.about.get("images", True) is not False
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What classes of nuclei there are, in the order of the alphabet."""
+        return tuple(self.about.get("classes", ()))
+
 
 class Entry(NamedTuple):
     """One image on its way into a set."""
 
     item: Item
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] | None
     labels: NDArray[np.integer]
+    classes: Mapping[int, str] = MappingProxyType({})
 
 
 def read_index(folder: Path) -> Index | None:
@@ -95,8 +113,13 @@ def read_index(folder: Path) -> Index | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"Cannot read {path}: {error}. Prepare the set again.") from error
-    if not isinstance(content, dict) or content.get("kind") != KIND:
+    if not isinstance(content, dict) or not (content.get("kind") == KIND or _looks_ours(content)):
         return None
+    if content.get("kind") != KIND:
+        raise DatasetError(
+            f"{path} has the items of a prepared set, and its kind is {content.get('kind')!r}, not "
+            f"{KIND!r}: it is damaged. Prepare the set again."
+        )
     if content.get("schema") != SCHEMA:
         raise DatasetError(
             f"{path} has schema {content.get('schema')}; this version reads {SCHEMA}. Update "
@@ -105,9 +128,30 @@ def read_index(folder: Path) -> Index | None:
     known = {f.name for f in fields(Item)}
     try:
         items = [Item(**{k: item[k] for k in known & item.keys()}) for item in content["items"]]
-    except (KeyError, TypeError, AttributeError) as error:
+        _check_items(items)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(f"{path} is damaged: {error}. Prepare the set again.") from error
     return Index(tuple(items), {k: v for k, v in content.items() if k != "items"})
+
+
+def _looks_ours(content: dict[str, Any]) -> bool:
+    """Whether it has items with splits, whatever it calls itself."""
+    items = content.get("items")
+    return isinstance(items, list) and any(isinstance(i, dict) and "split" in i for i in items)
+
+
+def _check_items(items: Sequence[Item]) -> None:
+    """Check what decides which images are trained on."""
+    names = Counter(item.name for item in items)
+    for item in items:
+        if item.split not in (TRAIN, HELD_OUT):
+            raise ValueError(f"{item.name} is in the split {item.split!r}, not train or held_out")
+        if Path(item.name).name != item.name:
+            raise ValueError(f"{item.name!r} is no name of a file")
+        if names[item.name] > 1:
+            raise ValueError(f"{item.name} is there {names[item.name]} times")
+        if not (item.um_per_px is None or isinstance(item.um_per_px, float | int)):
+            raise ValueError(f"{item.name} has {item.um_per_px!r} um per px")
 
 
 def check_target(out: Path, sources: Sequence[Path], overwrite: bool) -> None:
@@ -136,7 +180,12 @@ def check_target(out: Path, sources: Sequence[Path], overwrite: bool) -> None:
 
 
 def write_set(
-    out: Path, entries: Iterable[Entry], about: Mapping[str, Any], problems: str = ""
+    out: Path,
+    entries: Iterable[Entry],
+    about: Mapping[str, Any],
+    problems: str = "",
+    *,
+    sheets: bool = False,
 ) -> Index:
     """Write a prepared set, as a whole or not at all.
 
@@ -149,9 +198,12 @@ def write_set(
     entries : iterable of Entry
         Consumed one by one.
     about : mapping
-        Facts about the set; JSON values.
+        Facts about the set; JSON values. ``classes`` lists those of its nuclei, and ``images`` is
+        false for layouts.
     problems : str
         Text of ``problems.csv``.
+    sheets : bool
+        Whether contact sheets are drawn.
 
     Returns
     -------
@@ -168,7 +220,7 @@ def write_set(
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".new-") as temporary:
             staged = Path(temporary) / "new"
             staged.mkdir()
-            _fill(staged, entries, about, problems)
+            _fill(staged, entries, about, problems, sheets)
             index = read_index(staged)
             replace_folder(out, staged, Path(temporary) / "old")
     except OSError as error:
@@ -177,12 +229,27 @@ def write_set(
     return index
 
 
-def _fill(folder: Path, entries: Iterable[Entry], about: Mapping[str, Any], problems: str) -> None:
+def _fill(
+    folder: Path,
+    entries: Iterable[Entry],
+    about: Mapping[str, Any],
+    problems: str,
+    with_sheets: bool,
+) -> None:
     items = []
-    for item, image, labels in entries:
-        write_rgb(folder / "images" / f"{item.name}.png", image)
+    class_names = about.get("classes", ())
+    sheets = Sheets(folder, class_names) if with_sheets else None
+    for item, image, labels, classes in entries:
+        if image is not None:
+            write_rgb(folder / "images" / f"{item.name}.png", image)
         write_layout(folder / "labels" / f"{item.name}.tif", labels)
+        if class_names:
+            write_classes(folder / CLASSES_FOLDER / f"{item.name}.csv", classes)
+        if sheets:
+            sheets.add(Tile(item.name, image, labels, classes))
         items.append(asdict(item))
+    if sheets:
+        sheets.close()
     content = {"kind": KIND, "schema": SCHEMA, **about, "items": items}
     write_text(folder / PROBLEMS_NAME, problems)
     write_text(folder / INDEX_NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

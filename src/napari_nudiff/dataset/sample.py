@@ -22,7 +22,8 @@ from napari_nudiff.dataset.images import (
 )
 from napari_nudiff.errors import DatasetError
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of a provenance; in the first, networks were computed operation by operation."""
 
 
 @dataclass(frozen=True)

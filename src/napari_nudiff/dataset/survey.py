@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from napari_nudiff.dataset.checks import Rules, check_image
+from napari_nudiff.dataset.checks import DROP, KEEP, NO_SEGMENTER, Rules, check_image
 from napari_nudiff.dataset.groups import (
     HELD_OUT,
     TRAIN,
@@ -19,8 +19,9 @@ from napari_nudiff.dataset.groups import (
     hold_out_groups,
     name_pattern,
 )
+from napari_nudiff.dataset.labelling import Foreground
 from napari_nudiff.dataset.problems import Problem, is_error
-from napari_nudiff.dataset.readers import LabelledImage, find_images
+from napari_nudiff.dataset.readers import LAYOUTS, LabelledImage, find_images
 from napari_nudiff.dataset.subset import SELECTIONS
 from napari_nudiff.errors import DatasetError, RequestError
 
@@ -37,7 +38,7 @@ class PrepareConfig:
     sources : tuple of Path
         Folders, or files of annotations.
     kind : str or None
-        One of `readers.READERS`; found out by default.
+        One of `readers.READERS`; found out by default. Of "layouts" no images are read.
     rules : Rules
         How images are checked and mended.
     skip_bad : bool
@@ -56,6 +57,8 @@ class PrepareConfig:
     features : Path or None
         Features of the patches, from elsewhere.
     seed : int
+    segmenter : Path or None
+        File of what finds the nuclei of points, kept with the set by its name and its digest.
     licence, citation : str
         Of the data.
     """
@@ -73,6 +76,7 @@ class PrepareConfig:
     stride_px: int = 128
     features: Path | None = None
     seed: int = 0
+    segmenter: Path | None = None
     licence: str = "unknown"
     citation: str = ""
 
@@ -91,6 +95,11 @@ class PrepareConfig:
         _require(self.selection in SELECTIONS, "--selection", f"one of {', '.join(SELECTIONS)}")
         _require(self.patch_px >= 16 and self.stride_px >= 1, "--patch", "16 or more, --stride 1")
         _require(self.seed >= 0, "--seed", "0 or more")
+        rules = self.rules
+        _require(0.5 <= rules.point_reach_um <= 100, "--point-reach-um", "0.5 to 100 um")
+        for name, value in (("--disagreeing", rules.disagreeing), ("--unmarked", rules.unmarked)):
+            _require(value in (KEEP, DROP), name, f"{KEEP} or {DROP}")
+        _require(percent is None or self.kind != LAYOUTS, "--subset", "left out for layouts")
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,9 @@ class Record:
     nuclei : int
     source_sha256 : str
         Fingerprint of the image before it was resampled.
+    has_image : bool
+    class_names : frozenset of str
+        Classes of its nuclei.
     """
 
     found: LabelledImage
@@ -112,6 +124,8 @@ class Record:
     split: str
     nuclei: int
     source_sha256: str
+    has_image: bool = True
+    class_names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -132,7 +146,9 @@ class Survey:
     found: int
 
 
-def survey(config: PrepareConfig, watch: Watch = iter) -> Survey:
+def survey(
+    config: PrepareConfig, watch: Watch = iter, foreground: Foreground | None = None
+) -> Survey:
     """Look at every image of the sources: read it, check it, give it a group and a split.
 
     Parameters
@@ -140,6 +156,8 @@ def survey(config: PrepareConfig, watch: Watch = iter) -> Survey:
     config : PrepareConfig
     watch : callable, optional
         Shows progress.
+    foreground : callable, optional
+        Finds out where nuclei are; points need it.
 
     Returns
     -------
@@ -154,9 +172,12 @@ def survey(config: PrepareConfig, watch: Watch = iter) -> Survey:
     pattern = name_pattern(config.group_by) if config.group_by else None
     records = []
     for found, first_name in watch(images):
-        record, told = _look_at(found, first_name, config, pattern)
+        record, told = _look_at(found, first_name, config, pattern, foreground)
         problems += told
         records += [record] if record else []
+    problems = _said_once(problems, NO_SEGMENTER)
+    unlike = _without_image(records)
+    problems += unlike
     try:
         records = _split(records, config)
     except RequestError:
@@ -164,10 +185,28 @@ def survey(config: PrepareConfig, watch: Watch = iter) -> Survey:
             raise
         # Images with errors may be all that a group has: those are to be told first.
     doubles = _doubles(records)
-    twice = {p.name for p in doubles if is_error(p)}
-    kept = [r for r in records if r.found.name not in twice]
+    bad = {p.name for p in unlike + doubles if is_error(p)}
+    kept = [r for r in records if r.found.name not in bad]
     clean = [_without_folders(p, config.sources) for p in problems + doubles]
     return Survey(tuple(kept), tuple(clean), len(images))
+
+
+def _said_once(problems: list[Problem], what: str) -> list[Problem]:
+    """Of one kind of problem, which has one remedy for all images, only the first."""
+    same = [p for p in problems if p.what == what]
+    if len(same) < 2:
+        return problems
+    first = replace(same[0], detail=f"{same[0].detail} (so also {len(same) - 1} more images)")
+    return [first if p is same[0] else p for p in problems if p is same[0] or p.what != what]
+
+
+def _without_image(records: list[Record]) -> list[Problem]:
+    """A set has images, or it has none."""
+    without = [r.found.name for r in records if not r.has_image]
+    if len(without) in (0, len(records)):
+        return []
+    detail = f"has no image and others have; --kind {LAYOUTS} makes a set of layouts of them all"
+    return [Problem("error", name, "no image", detail) for name in without]
 
 
 def stop_on_errors(problems: Sequence[Problem]) -> None:
@@ -216,9 +255,13 @@ def _without_folders(problem: Problem, sources: Sequence[Path]) -> Problem:
 
 
 def _look_at(
-    found: LabelledImage, first_name: str, config: PrepareConfig, pattern: re.Pattern[str] | None
+    found: LabelledImage,
+    first_name: str,
+    config: PrepareConfig,
+    pattern: re.Pattern[str] | None,
+    foreground: Foreground | None,
 ) -> tuple[Record | None, list[Problem]]:
-    ready, problems = check_image(found, config.rules)
+    ready, problems = check_image(found, config.rules, foreground)
     try:
         group = group_of(first_name, found.group, pattern)
     except DatasetError as error:
@@ -226,7 +269,10 @@ def _look_at(
     if ready is None:
         return None, problems
     nuclei = int(ready.labels.max(initial=0))
-    return Record(found, group, TRAIN, nuclei, ready.source_sha256), problems
+    names = frozenset(ready.classes.values())
+    has_image = ready.image is not None
+    record = Record(found, group, TRAIN, nuclei, ready.source_sha256, has_image, names)
+    return record, problems
 
 
 def _split(records: list[Record], config: PrepareConfig) -> list[Record]:

@@ -7,7 +7,7 @@ normalisation of SPADE (Park et al. 2019, arXiv 1903.07291) as used by Nudiff (Y
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -109,6 +109,11 @@ class ResBlock(nn.Module):
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
 
+    def take(self, scales: Iterator[Scale]) -> tuple[Scale | None, Scale | None]:
+        """What its two norms need of the scales of all SPADE norms."""
+        first = next(scales) if isinstance(self.norm1, SpadeNorm) else None
+        return first, next(scales) if isinstance(self.norm2, SpadeNorm) else None
+
     def forward(
         self, x: Tensor, emb: Tensor, scale1: Scale | None = None, scale2: Scale | None = None
     ) -> Tensor:
@@ -117,7 +122,7 @@ class ResBlock(nn.Module):
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
         h = self.norm2(self.conv1(h), scale2)
-        weight, bias = self.embed(F.silu(emb))[:, :, None, None].chunk(2, dim=1)
+        weight, bias = self.embed(F.silu(emb))[:, :, None, None].to(h).chunk(2, dim=1)
         h = F.silu(h * (1 + weight) + bias)
         out: Tensor = self.skip(x) + self.conv2(self.dropout(h))
         return out

@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from napari_nudiff.diffusion.fused import FusedUNet
 from napari_nudiff.diffusion.schedules import (
     COMPACT_SHIFT,
     cosine_sigmas,
@@ -101,30 +102,33 @@ class NetworkDenoiser(ABC):
 
     Parameters
     ----------
-    unet : UNet
+    unet : UNet or FusedUNet
     autocast : torch.dtype or None
-        Precision of the network's arithmetic; None = that of its weights.
+        Precision of a `UNet`'s arithmetic; None = that of its weights.
     """
 
-    def __init__(self, unet: UNet, autocast: torch.dtype | None = None) -> None:
+    def __init__(self, unet: UNet | FusedUNet, autocast: torch.dtype | None = None) -> None:
         self.unet = unet
         self.autocast = autocast
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Prediction:
         """Estimate x0, limited to -1..1."""
-        noisy = self.encode(x, sigma, cond)
+        noisy = self.encode(x, sigma, cond.globals_, cond.modulation)
         return self.predict(self.decode(noisy, cond.modulation), noisy).clipped()
 
     @abstractmethod
     def sigmas(self, steps: int) -> Tensor:
         """Noise levels to sample at with ``steps`` evaluations: (steps + 1,), descending to 0."""
 
-    def encode(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> NoisyInput:
-        """Run the part of the network that does not see the structure."""
+    def encode(
+        self, x: Tensor, sigma: Tensor, globals_: Tensor | None, modulation: Modulation | None
+    ) -> NoisyInput:
+        """Run the first half of the network, see `UNet.encode`."""
         t = self._time(sigma).expand(len(x)).to(x.device)
         scaled = x * sigma_to_abar(sigma).sqrt().to(x)
         with self._precision(x):
-            return NoisyInput(x, sigma.to(x), self.unet.encode(scaled, t, cond.globals_))
+            encoded = self.unet.encode(scaled, t, globals_, modulation)
+        return NoisyInput(x, sigma.to(x), encoded)
 
     def decode(self, noisy: NoisyInput, modulation: Modulation | None) -> Tensor:
         """Run the rest of the network; returns its raw output."""
@@ -155,7 +159,7 @@ class NetworkDenoiser(ABC):
 class EpsDenoiser(NetworkDenoiser):
     """Denoiser for the authors' networks: noise prediction on DDPM's 1000 linear steps."""
 
-    def __init__(self, unet: UNet, autocast: torch.dtype | None = None) -> None:
+    def __init__(self, unet: UNet | FusedUNet, autocast: torch.dtype | None = None) -> None:
         super().__init__(unet, autocast)
         self.train_sigmas = linear_sigmas()
 
@@ -181,7 +185,10 @@ class VDenoiser(NetworkDenoiser):
     """
 
     def __init__(
-        self, unet: UNet, autocast: torch.dtype | None = None, shift: float = COMPACT_SHIFT
+        self,
+        unet: UNet | FusedUNet,
+        autocast: torch.dtype | None = None,
+        shift: float = COMPACT_SHIFT,
     ) -> None:
         super().__init__(unet, autocast)
         self.shift = shift
@@ -204,9 +211,9 @@ class Guided:
     """Classifier-free guidance on the structure: out = null + scale (cond - null).
 
     Ho and Salimans 2022 (arXiv 2207.12598), in the convention of Nudiff's notebook, where
-    ``scale = 1`` is no guidance (the paper's w is ``scale - 1``). The encoder runs once for both
-    branches, and only where ``interval`` says so is there a second branch at all
-    (Kynkaanniemi et al. 2024, arXiv 2404.07724).
+    ``scale = 1`` is no guidance (the paper's w is ``scale - 1``). Only where ``interval`` says so
+    is there a second branch at all (Kynkaanniemi et al. 2024, arXiv 2404.07724); both share the
+    encoder, unless the structure enters there.
 
     Parameters
     ----------
@@ -228,13 +235,15 @@ class Guided:
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Prediction:
         """Estimate x0, limited to -1..1 after guidance."""
-        noisy = self.denoiser.encode(x, sigma, cond)
-        told = self.denoiser.decode(noisy, cond.modulation)
+        noisy = self.denoiser.encode(x, sigma, cond.globals_, cond.modulation)
+        out = self.denoiser.decode(noisy, cond.modulation)
         low, high = self.interval
         if self.scale != 1 and low <= float(sigma) <= high:
-            untold = self.denoiser.decode(noisy, cond.null)
-            # Guide the first channels only: a learned variance stays that of the told branch.
+            if self.denoiser.unet.config.structure_at_input:
+                noisy = self.denoiser.encode(x, sigma, cond.globals_, cond.null)
+            null = self.denoiser.decode(noisy, cond.null)
+            # Guide the first channels only: a learned variance stays the conditional one.
             c = x.shape[1]
-            guided = untold[:, :c] + self.scale * (told[:, :c] - untold[:, :c])
-            told = torch.cat([guided, told[:, c:]], dim=1)
-        return self.denoiser.predict(told, noisy).clipped()
+            guided = null[:, :c] + self.scale * (out[:, :c] - null[:, :c])
+            out = torch.cat([guided, out[:, c:]], dim=1)
+        return self.denoiser.predict(out, noisy).clipped()

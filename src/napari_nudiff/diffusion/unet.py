@@ -1,23 +1,26 @@
-"""One U-Net for both stages of Nudiff, in the authors' size and in the compact one.
+"""One U-Net for both stages of Nudiff, in the authors' size and in the compact ones.
 
-The forward pass is split so that nothing is computed twice: `UNet.encode` sees the noisy image but
-not the structure (it is shared by both branches of classifier-free guidance), `UNet.modulation`
-sees the structure but neither image nor time (it is computed once per request), and `UNet.decode`
-joins them.
+The forward pass is split so that nothing is computed twice: `UNet.modulation` sees the structure
+but neither image nor time (it is computed once per request), `UNet.encode` sees the noisy image,
+and `UNet.decode` joins them. Where the structure does not enter the encoder, both branches of
+classifier-free guidance share one encoder pass.
+
+This module is the network as it is trained, one operation after another. `fused.FusedUNet` is the
+same network as it is run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_nudiff.diffusion.appearance import AppearanceEncoder
 from napari_nudiff.diffusion.blocks import (
     GroupNorm,
     ResBlock,
@@ -31,11 +34,32 @@ from napari_nudiff.diffusion.blocks import (
     zeroed,
 )
 
-Modulation = list[Scale]
-"""Scale and shift of every SPADE norm, in the order in which `UNet.decode` meets them."""
-
 How = Callable[[Tensor], Tensor]
 """A plain change of resolution."""
+
+CONDITIONS = {"style": 6, "density": 2, "resolution": 1, "appearance": 16}
+"""What a network can be given about the whole image, and how many numbers that is.
+
+style: mean and deviation of each colour channel, on -1..1. density: foreground fraction and size of
+the nuclei. resolution: see `napari_nudiff.nuclei.descriptors.resolution_number`. appearance: what
+an `AppearanceEncoder` says of another part of the same tissue.
+"""
+
+
+@dataclass
+class Modulation:
+    """Everything that depends on the structure alone.
+
+    Attributes
+    ----------
+    entry : Tensor, (N, widths[0], H / stem, W / stem), or None
+        What joins the first feature map of the encoder, where the structure enters there.
+    scales : list of Scale
+        Scale and shift of every SPADE norm, in the order in which `UNet.decode` meets them.
+    """
+
+    entry: Tensor | None
+    scales: list[Scale]
 
 
 @dataclass(frozen=True)
@@ -51,8 +75,9 @@ class UNetConfig:
     base_channels: int = 48
     # Width of each level as a multiple of base_channels, the finest first.
     multipliers: tuple[int, ...] = (1, 2, 3, 4)
-    # Residual blocks per level in the encoder; the decoder has one more.
-    blocks_per_level: int = 1
+    # Residual blocks per level in the encoder, one number for all or one for each level, the finest
+    # first; the decoder has one more.
+    blocks_per_level: int | tuple[int, ...] = 1
     # Levels (0 = finest) with self-attention after each block; the bottleneck always has one.
     attention_levels: tuple[int, ...] = ()
     head_channels: int = 48
@@ -62,16 +87,47 @@ class UNetConfig:
     # "own": every norm convolves the structure itself (the authors'); "pyramid": one shared trunk.
     spade: Literal["own", "pyramid"] = "pyramid"
     spade_hidden: int = 32
+    # The finest level that has SPADE norms; finer ones have plain norms, which are much faster.
+    spade_from_level: int = 0
+    # Whether the structure also joins the noisy image at the first convolution. The encoder then
+    # knows the layout, and guidance costs a whole second pass.
+    structure_at_input: bool = False
     # True: the condition carries one more channel, 1 where a structure is given and 0 for "none",
     # so that an empty layout and no layout differ. The authors' networks use zeros for both.
     null_token: bool = True
-    # Numbers that describe the whole image (stain style, or density and size); 0 = none.
-    global_channels: int = 0
+    # What is given about the whole image, see CONDITIONS, in this order.
+    conditions: tuple[str, ...] = ()
     # Side of the pixel blocks folded into channels before the first convolution.
     stem: int = 2
     # True: learned residual blocks change the resolution (the authors'); False: plain resampling.
     resample_blocks: bool = False
+    # True: the decoder narrows its features to the width of a level before it enlarges them.
+    narrow_first: bool = False
     dropout: float = 0.0
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> UNetConfig:
+        """Build a configuration from plain values, those of earlier versions included."""
+        known: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        if (numbers := known.pop("global_channels", 0)) and "conditions" not in known:
+            known["conditions"] = {6: ("style",), 2: ("density",)}[numbers]
+        return cls(**known)
+
+    @property
+    def global_channels(self) -> int:
+        """How many numbers describe the whole image."""
+        return sum(CONDITIONS[name] for name in self.conditions)
+
+    def has(self, condition: str) -> bool:
+        """Whether the network can be given one of `CONDITIONS`."""
+        return condition in self.conditions
+
+    def blocks_at(self, level: int) -> int:
+        """Residual blocks of a level of the encoder."""
+        blocks = self.blocks_per_level
+        return blocks if isinstance(blocks, int) else blocks[level]
 
     @property
     def multiple_px(self) -> int:
@@ -107,8 +163,14 @@ class UNet(nn.Module):
         self._emb_channels = 4 * config.base_channels
         fold = config.stem**2
         self.time_embed = _mlp(config.base_channels, self._emb_channels)
-        if config.global_channels:
-            self.global_embed = _mlp(config.global_channels + 1, self._emb_channels)
+        if config.conditions:
+            inputs = config.global_channels + len(config.conditions)
+            self.global_embed = _mlp(inputs, self._emb_channels)
+        if config.has("appearance"):
+            self.appearance = AppearanceEncoder(CONDITIONS["appearance"])
+        if config.structure_at_input:
+            channels = (config.cond_channels + config.null_token) * fold
+            self.entry = nn.Conv2d(channels, config.widths[0], 3, padding=1)
         self.pyramid = self._make_pyramid()
         self.encoder, skip_widths = self._make_encoder(config.in_channels * fold)
         self.middle = self._make_middle()
@@ -124,11 +186,17 @@ class UNet(nn.Module):
         modulation: Modulation | None = None,
         globals_: Tensor | None = None,
     ) -> Tensor:
-        """Run the network: ``decode(encode(x, t, globals_), modulation)``."""
-        return self.decode(self.encode(x, t, globals_), modulation)
+        """Run the network: ``decode(encode(x, t, globals_, modulation), modulation)``."""
+        return self.decode(self.encode(x, t, globals_, modulation), modulation)
 
-    def encode(self, x: Tensor, t: Tensor, globals_: Tensor | None = None) -> Encoded:
-        """Encode a noisy image; the result does not depend on the structure.
+    def encode(
+        self,
+        x: Tensor,
+        t: Tensor,
+        globals_: Tensor | None = None,
+        modulation: Modulation | None = None,
+    ) -> Encoded:
+        """Encode a noisy image.
 
         Parameters
         ----------
@@ -137,17 +205,28 @@ class UNet(nn.Module):
         t : Tensor, (N,)
             Noise times, 0..1000.
         globals_ : Tensor, (N, global_channels), optional
-            Numbers that describe the whole image; None or a row of NaN = not told.
+            Numbers that describe the whole image, those of `UNetConfig.conditions` one after the
+            other. A condition that holds NaN is not given; None = none is.
+        modulation : Modulation, optional
+            Only its ``entry`` is used here: without ``structure_at_input`` the result does not
+            depend on the structure.
         """
-        emb = self.time_embed(time_embedding(t, self.config.base_channels))
-        if self.config.global_channels:
-            emb = emb + self._embed_globals(globals_, len(x), emb)
+        emb = self.embed(t, globals_)
         h = F.pixel_unshuffle(x, self.config.stem) if self.config.stem > 1 else x
-        skips = []
+        skips: list[Tensor] = []
         for block in _blocks(self.encoder):
-            h = _run(block, h, emb, repeat(None))
+            h = _run(block, h, emb, iter(()))
+            if not skips and modulation is not None and modulation.entry is not None:
+                h = h + modulation.entry
             skips.append(h)
         return Encoded(h, skips, emb)
+
+    def embed(self, t: Tensor, globals_: Tensor | None) -> Tensor:
+        """Embedding (N, E) of noise times and of the numbers that describe the whole image."""
+        emb: Tensor = self.time_embed(time_embedding(t, self.config.base_channels))
+        if self.config.conditions:
+            emb = emb + self._embed_globals(globals_, len(t), emb)
+        return emb
 
     def modulation(self, structure: Tensor | None, like: Tensor | None = None) -> Modulation | None:
         """Compute every SPADE norm's scale and shift; they depend on neither image nor time.
@@ -173,8 +252,11 @@ class UNet(nn.Module):
 
     def modulation_from(self, cond: Tensor) -> Modulation:
         """`modulation` for a condition that already carries its null-token channel."""
-        features = self._condition_levels(cond)
-        return [norm.scale(features[level]) for level, norm in self._spade_norms()]
+        folded = F.pixel_unshuffle(cond, self.config.stem) if self.config.stem > 1 else cond
+        entry = self.entry(folded) if self.config.structure_at_input else None
+        features = self._condition_levels(cond, folded)
+        scales = [norm.scale(features[level]) for level, norm in self.spade_norms()]
+        return Modulation(entry, scales)
 
     def decode(self, encoded: Encoded, modulation: Modulation | None = None) -> Tensor:
         """Decode what `encode` returned, under what `modulation` returned.
@@ -183,7 +265,7 @@ class UNet(nn.Module):
         -------
         Tensor, (N, out_channels, H, W)
         """
-        scales: Iterator[Scale | None] = iter(modulation) if modulation else repeat(None)
+        scales = iter(modulation.scales) if modulation is not None else iter(())
         skips = list(encoded.skips)
         h = _run(self.middle, encoded.bottleneck, encoded.emb, scales)
         for block in _blocks(self.decoder):
@@ -194,14 +276,17 @@ class UNet(nn.Module):
     def _embed_globals(self, globals_: Tensor | None, n: int, like: Tensor) -> Tensor:
         if globals_ is None:
             globals_ = like.new_full((n, self.config.global_channels), torch.nan)
-        told = ~globals_.isnan().any(dim=1, keepdim=True)
-        values = torch.where(told, globals_, 0.0)
-        emb: Tensor = self.global_embed(torch.cat([values, told.to(values)], dim=1))
+        sizes = [CONDITIONS[name] for name in self.config.conditions]
+        values, given = [], []
+        for numbers in torch.split(globals_, sizes, dim=1):
+            known = ~numbers.isnan().any(dim=1, keepdim=True)
+            values.append(torch.where(known, numbers, 0.0))
+            given.append(known.to(numbers))
+        emb: Tensor = self.global_embed(torch.cat([*values, *given], dim=1))
         return emb
 
-    def _condition_levels(self, cond: Tensor) -> list[Tensor]:
+    def _condition_levels(self, cond: Tensor, folded: Tensor) -> list[Tensor]:
         if self.pyramid is not None:
-            folded = F.pixel_unshuffle(cond, self.config.stem) if self.config.stem > 1 else cond
             levels: list[Tensor] = self.pyramid(folded)
             return levels
         size = cond.shape[-2:]
@@ -210,15 +295,17 @@ class UNet(nn.Module):
             for f in (self.config.stem * 2**level for level in range(len(self.config.widths)))
         ]
 
-    def _spade_norms(self) -> Iterator[tuple[int, SpadeNorm]]:
+    def spade_norms(self) -> Iterator[tuple[int, SpadeNorm]]:
         """Every SPADE norm with the level of the feature map that it normalises."""
         level = len(self.config.widths) - 1
         for block in (self.middle, *_blocks(self.decoder)):
             for layer in block:
                 if isinstance(layer, ResBlock):
-                    yield level, layer.norm1  # type: ignore[misc]
+                    if isinstance(layer.norm1, SpadeNorm):
+                        yield level, layer.norm1
                     level -= layer.resample is upsample
-                    yield level, layer.norm2  # type: ignore[misc]
+                    if isinstance(layer.norm2, SpadeNorm):
+                        yield level, layer.norm2
                 elif isinstance(layer, Resample):
                     level -= 1
 
@@ -230,11 +317,12 @@ class UNet(nn.Module):
         return StructurePyramid(channels, c.spade_hidden, len(c.widths))
 
     def _res_block(
-        self, in_channels: int, out_channels: int, *, cond: bool, resample: How | None = None
+        self, in_channels: int, out_channels: int, *, level: int | None, resample: How | None = None
     ) -> ResBlock:
+        """A block of the decoder at a level, or one of the encoder, which has no level here."""
         c = self.config
         norm: Callable[[int], nn.Module] = partial(GroupNorm, c.norm_groups)
-        if cond and c.cond_channels:
+        if level is not None and c.cond_channels and level >= c.spade_from_level:
             own = c.spade == "own"
             norm = partial(
                 SpadeNorm,
@@ -257,9 +345,9 @@ class UNet(nn.Module):
             return []
         return [SelfAttention(c.widths[level], c.head_channels, c.norm_groups)]
 
-    def _resample(self, channels: int, how: How, *, cond: bool) -> nn.Module:
+    def _resample(self, channels: int, how: How, *, level: int | None) -> nn.Module:
         if self.config.resample_blocks:
-            return self._res_block(channels, channels, cond=cond, resample=how)
+            return self._res_block(channels, channels, level=level, resample=how)
         return Resample(how)
 
     def _make_encoder(self, in_channels: int) -> tuple[nn.ModuleList, list[int]]:
@@ -267,23 +355,23 @@ class UNet(nn.Module):
         blocks = [nn.ModuleList([nn.Conv2d(in_channels, c.widths[0], 3, padding=1)])]
         skip_widths = [c.widths[0]]
         for level, width in enumerate(c.widths):
-            for _ in range(c.blocks_per_level):
-                block = self._res_block(skip_widths[-1], width, cond=False)
+            for _ in range(c.blocks_at(level)):
+                block = self._res_block(skip_widths[-1], width, level=None)
                 blocks.append(nn.ModuleList([block, *self._attention(level)]))
                 skip_widths.append(width)
             if level < len(c.widths) - 1:
-                blocks.append(nn.ModuleList([self._resample(width, downsample, cond=False)]))
+                blocks.append(nn.ModuleList([self._resample(width, downsample, level=None)]))
                 skip_widths.append(width)
         return nn.ModuleList(blocks), skip_widths
 
     def _make_middle(self) -> nn.ModuleList:
-        c, width = self.config, self.config.widths[-1]
+        c, width, level = self.config, self.config.widths[-1], len(self.config.widths) - 1
         attention = SelfAttention(width, c.head_channels, c.norm_groups)
         return nn.ModuleList(
             [
-                self._res_block(width, width, cond=True),
+                self._res_block(width, width, level=level),
                 attention,
-                self._res_block(width, width, cond=True),
+                self._res_block(width, width, level=level),
             ]
         )
 
@@ -292,13 +380,16 @@ class UNet(nn.Module):
         channels = c.widths[-1]
         blocks = []
         for level, width in reversed(list(enumerate(c.widths))):
-            for i in range(c.blocks_per_level + 1):
-                block = self._res_block(channels + skips.pop(), width, cond=True)
-                layers = [block, *self._attention(level)]
-                if level and i == c.blocks_per_level:
-                    layers.append(self._resample(width, upsample, cond=True))
-                blocks.append(nn.ModuleList(layers))
+            for i in range(c.blocks_at(level) + 1):
+                block = self._res_block(channels + skips.pop(), width, level=level)
+                layers: list[nn.Module] = [block, *self._attention(level)]
                 channels = width
+                if level and i == c.blocks_at(level):
+                    if c.narrow_first:
+                        channels = c.widths[level - 1]
+                        layers.append(nn.Conv2d(width, channels, 1))
+                    layers.append(self._resample(channels, upsample, level=level))
+                blocks.append(nn.ModuleList(layers))
         return nn.ModuleList(blocks)
 
 
@@ -324,10 +415,7 @@ def _mlp(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
-def _run(
-    layers: Iterable[nn.Module], h: Tensor, emb: Tensor, scales: Iterator[Scale | None]
-) -> Tensor:
+def _run(layers: Iterable[nn.Module], h: Tensor, emb: Tensor, scales: Iterator[Scale]) -> Tensor:
     for layer in layers:
-        scaled = (emb, next(scales), next(scales)) if isinstance(layer, ResBlock) else ()
-        h = layer(h, *scaled)
+        h = layer(h, emb, *layer.take(scales)) if isinstance(layer, ResBlock) else layer(h)
     return h

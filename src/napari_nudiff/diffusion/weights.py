@@ -15,10 +15,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from napari_nudiff.diffusion.denoiser import EpsDenoiser, NetworkDenoiser, VDenoiser
+from napari_nudiff.diffusion.fused import FusedUNet
 from napari_nudiff.diffusion.unet import UNet, UNetConfig
 from napari_nudiff.errors import CheckpointError
 
 FORMAT = "nudiff-1"
+_BANK = "appearance_bank"
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,53 @@ class Header:
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to denoise, with what its checkpoint says of it."""
+    """A network ready to denoise, with what its checkpoint says of it.
+
+    Attributes
+    ----------
+    header : Header
+    unet : UNet
+    bank : Tensor, (B, 16), or None
+        Appearances of the training images, to draw from.
+    """
 
     header: Header
     unet: UNet
+    bank: Tensor | None = None
+    _fused: dict[torch.dtype, FusedUNet] = field(default_factory=dict, repr=False, compare=False)
 
     def move_to(self, device: torch.device) -> None:
         """Move the network to a device, in the memory layout that convolutions are fastest in."""
+        if next(self.unet.parameters()).device != device:
+            self._fused.clear()
         self.unet.to(device)
         self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def denoiser(self, autocast: torch.dtype | None = None) -> NetworkDenoiser:
-        """Wrap the network in the denoiser of its parametrisation."""
+    def denoiser(
+        self, dtype: torch.dtype = torch.float32, *, literal: bool = False
+    ) -> NetworkDenoiser:
+        """Wrap the network in the denoiser of its parametrisation.
+
+        Parameters
+        ----------
+        dtype : torch.dtype
+            Precision of the arithmetic.
+        literal : bool
+            Run the network as it is trained, under autocast: slower, and with the rounding of
+            versions before `FusedUNet`.
+        """
         kind = EpsDenoiser if self.header.parametrisation == "eps" else VDenoiser
-        return kind(self.unet, autocast)
+        if literal:
+            return kind(self.unet, None if dtype == torch.float32 else dtype)
+        if dtype not in self._fused:
+            self._fused[dtype] = FusedUNet(self.unet, dtype)
+        return kind(self._fused[dtype])
 
 
-def write_weights(path: Path, unet: UNet, header: Header, dtype: torch.dtype) -> None:
-    """Write a network as safetensors in ``dtype``, its header included.
+def write_weights(
+    path: Path, unet: UNet, header: Header, dtype: torch.dtype, bank: Tensor | None = None
+) -> None:
+    """Write a network as safetensors in ``dtype``, with its header and its bank of appearances.
 
     Raises
     ------
@@ -70,6 +101,8 @@ def write_weights(path: Path, unet: UNet, header: Header, dtype: torch.dtype) ->
         The file cannot be written.
     """
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in unet.state_dict().items()}
+    if bank is not None:
+        tensors[_BANK] = bank.to("cpu", dtype).contiguous()
     metadata = {"format": FORMAT, "header": json.dumps(asdict(header))}
     try:
         save_file(tensors, path, metadata=metadata)
@@ -113,7 +146,8 @@ def load_weights(path: Path) -> Model:
     header = read_header(path)
     with _opened(path) as file:
         tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    return Model(header, _filled(header.network, tensors, path))
+    bank = tensors.pop(_BANK, None)
+    return Model(header, _filled(header.network, tensors, path), bank)
 
 
 def load_official(path: Path, *, head_channels: int = 64) -> Model:
@@ -146,10 +180,7 @@ def load_official(path: Path, *, head_channels: int = 64) -> Model:
 
 def _parsed_header(text: str) -> Header:
     values = json.loads(text)
-    network: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in values["network"].items()
-    }
-    header = Header(**{**values, "network": UNetConfig(**network)})
+    header = Header(**{**values, "network": UNetConfig.from_dict(values["network"])})
     known = {"role": ("structure", "image"), "parametrisation": ("v", "eps")}
     for key, expected in known.items():
         if getattr(header, key) not in expected:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from scipy import ndimage
@@ -32,6 +33,7 @@ _FORMAT = "nudiff-segmenter-1"
 _WIDTHS = (32, 64, 96, 128)
 _FOLD = 2  # pixels of a block are folded into channels: four times as fast, outlines as good
 _MULTIPLE_PX = _FOLD * 2 ** (len(_WIDTHS) - 1)
+_UM_PER_PX = 0.25  # where nobody told it
 _TILE_PX, _MARGIN_PX = 768, 64  # larger images are segmented in tiles that overlap
 
 
@@ -53,10 +55,13 @@ class Segmenter(nn.Module):
     ----------
     widths : sequence of int
         Channels of each level, the finest first.
+    um_per_px : float
+        Of the images that it knows.
     """
 
-    def __init__(self, widths: Sequence[int] = _WIDTHS) -> None:
+    def __init__(self, widths: Sequence[int] = _WIDTHS, um_per_px: float = _UM_PER_PX) -> None:
         super().__init__()
+        self.um_per_px = um_per_px
         inward = zip((3 * _FOLD**2, *widths[:-1]), widths, strict=True)
         self.encoder = nn.ModuleList(_convolutions(a, b) for a, b in inward)
         outward = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
@@ -139,7 +144,8 @@ def train_segmenter(
             yield SegmenterProgress(step + 1, config.steps, float(loss.detach()))
     with atomic_path(path) as staged:
         tensors = {k: v.cpu().contiguous() for k, v in network.state_dict().items()}
-        save_file(tensors, staged, metadata={"format": _FORMAT, "key": key})
+        metadata = {"format": _FORMAT, "key": key, "um_per_px": f"{_um_per_px(pairs):g}"}
+        save_file(tensors, staged, metadata=metadata)
 
 
 def load_segmenter(path: Path) -> Segmenter:
@@ -151,9 +157,12 @@ def load_segmenter(path: Path) -> Segmenter:
         The file is none.
     """
     if _key_of(path) is None:
-        raise DatasetError(f"{path} is no segmenter of `nudiff evaluate`; delete it and try again.")
-    network = Segmenter()
+        raise DatasetError(
+            f"{path} is no segmenter, such as `nudiff evaluate` and `nudiff data segmenter` write. "
+            "Check the path, or delete it and make it again."
+        )
     with safe_open(path, framework="pt") as file:
+        network = Segmenter(um_per_px=float(file.metadata().get("um_per_px", _UM_PER_PX)))
         network.load_state_dict({k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
     return network.eval().requires_grad_(False)
 
@@ -171,6 +180,61 @@ def segment(judge: Segmenter, image: NDArray[np.uint8]) -> NDArray[np.int32]:
     -------
     ndarray, (H, W), int32
     """
+    return decode_instances(predict_maps(judge, image))
+
+
+@torch.inference_mode()
+def foreground(judge: Segmenter, image: NDArray[np.uint8], um_per_px: float) -> NDArray[np.float32]:
+    """Where the judge sees nuclei in an image of any scale: it is shown at the judge's own.
+
+    Parameters
+    ----------
+    judge : Segmenter
+    image : ndarray, (H, W, 3), uint8
+    um_per_px : float
+        Of the image.
+
+    Returns
+    -------
+    ndarray, (H, W), float32
+        Probability of nucleus.
+    """
+    height, width = image.shape[:2]
+    factor = um_per_px / judge.um_per_px
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    shown = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+    seen = Image.fromarray(predict_maps(judge, np.array(shown))[0])
+    back = Image.Resampling.BOX if factor > 1 else Image.Resampling.BILINEAR
+    return np.asarray(seen.resize((width, height), back), dtype=np.float32)
+
+
+def as_sharp_as(pair: Pair, um_per_px: float) -> Pair:
+    """A pair whose image is only as sharp as one of another scale; its size stays.
+
+    A segmenter that learned from such copies too knows images of a smaller magnification.
+    """
+    height, width = pair.labels.shape
+    factor = (pair.um_per_px or _UM_PER_PX) / um_per_px
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = Image.fromarray(pair.image).resize(size, Image.Resampling.BOX)
+    image = np.array(small.resize((width, height), Image.Resampling.BICUBIC))
+    return replace(pair, stem=f"{pair.stem} at {um_per_px:g}", image=image)
+
+
+@torch.inference_mode()
+def predict_maps(judge: Segmenter, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the judge sees, tile by tile where an image is large.
+
+    Parameters
+    ----------
+    judge : Segmenter
+    image : ndarray, (H, W, 3), uint8
+
+    Returns
+    -------
+    ndarray, (3, H, W), float32
+        Probability of nucleus, horizontal and vertical map.
+    """
     maps = np.empty((3, *image.shape[:2]), dtype=np.float32)
     for rows, inner_rows in _tiles(image.shape[0]):
         for cols, inner_cols in _tiles(image.shape[1]):
@@ -178,7 +242,7 @@ def segment(judge: Segmenter, image: NDArray[np.uint8]) -> NDArray[np.int32]:
             top, left = inner_rows.start - rows.start, inner_cols.start - cols.start
             height, width = inner_rows.stop - inner_rows.start, inner_cols.stop - inner_cols.start
             maps[:, inner_rows, inner_cols] = tile[:, top : top + height, left : left + width]
-    return decode_instances(maps)
+    return maps
 
 
 def to_input(images: NDArray[np.uint8]) -> Tensor:
@@ -288,6 +352,10 @@ def _fingerprint(pairs: Sequence[Pair], config: SegmenterConfig) -> str:
     for pair in pairs:
         digest.update(pair.stem.encode() + pair.image.tobytes() + pair.labels.tobytes())
     return digest.hexdigest()
+
+
+def _um_per_px(pairs: Sequence[Pair]) -> float:
+    return float(np.median([pair.um_per_px or _UM_PER_PX for pair in pairs]))
 
 
 def _key_of(path: Path) -> str | None:

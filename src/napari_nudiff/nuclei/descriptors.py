@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+
+UM_PER_PX = 0.25
+"""Resolution of an image that does not say: a scan at 40x."""
 
 SIZE_SCALE_PX = 32.0
 """The structure model is told the side of the mean nucleus as a fraction of this length."""
@@ -30,6 +35,11 @@ def stain_style(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     mean = share @ levels
     deviation = np.sqrt(((levels - mean[:, None]) ** 2 * share).sum(axis=1))
     return np.concatenate([mean, deviation]).astype(np.float32)
+
+
+def resolution_number(um_per_px: float) -> float:
+    """The resolution of an image as the models are given it: 0 at 40x (0.25 um), 1 at 20x."""
+    return math.log2(um_per_px / UM_PER_PX)
 
 
 def layout_globals(labels: NDArray[np.integer]) -> NDArray[np.float32]:

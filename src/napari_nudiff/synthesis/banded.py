@@ -47,8 +47,8 @@ class BandedRun:
     layout : WindowedLayout
     state : SamplerState
         Of the canvas's full size.
-    style : Tensor or None
-        Stain style, as the network takes it.
+    globals_ : Tensor or None
+        What describes the whole image, as the network takes it.
     stain : StainMap
         From what the network makes to what was asked for.
 
@@ -63,11 +63,11 @@ class BandedRun:
         canvas: Canvas,
         layout: WindowedLayout,
         state: SamplerState,
-        style: Tensor | None,
+        globals_: Tensor | None,
         stain: StainMap,
     ) -> None:
         self.canvas, self.layout, self.state = canvas, layout, state
-        self.style, self.stain = style, stain
+        self.globals_, self.stain = globals_, stain
         request = canvas.request
         assert isinstance(request, RenderRequest)
         self.request = request
@@ -131,7 +131,9 @@ class BandedRun:
     def _denoised(self, x: Tensor, top: int, window: Window, sigma: Tensor) -> Prediction:
         """What the denoiser says of a window of a band ``x`` whose first row is ``top``."""
         structure = self.layout.structure(replace(window, top=top)).to(self.canvas.device)
-        condition = render_conditioning(self.canvas.denoiser, structure, self.request, self.style)
+        condition = render_conditioning(
+            self.canvas.denoiser, structure, self.request, self.globals_
+        )
         cond = condition(replace(window, left=0))
         return self.denoiser.denoise(window.of(x), sigma, cond)
 

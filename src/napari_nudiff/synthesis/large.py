@@ -25,13 +25,13 @@ from napari_nudiff.synthesis.banded import BandedRun, Work
 from napari_nudiff.synthesis.layout import LayoutScan, WindowedLayout
 from napari_nudiff.synthesis.pipeline import (
     Canvas,
+    image_conditions,
     origin_of,
     prepared,
     require_sides,
-    style_condition,
 )
 from napari_nudiff.synthesis.progress import Progress
-from napari_nudiff.synthesis.request import RenderRequest
+from napari_nudiff.synthesis.request import RenderRequest, stored_request
 from napari_nudiff.synthesis.stain import StainMap
 from napari_nudiff.synthesis.store import SamplerState, staged_folder
 
@@ -87,14 +87,14 @@ def render_large(labels: LayoutArray, request: RenderRequest, out: Path) -> Larg
     checkpoint, model, request = prepared(request, "image")
     canvas = Canvas(model, request, labels.shape)
     stain = StainMap.into_range(request.style, request.stain_range)
-    style = style_condition(stain.style, request, model)
+    globals_ = image_conditions(model, request, stain.style)
     with staged_folder(out, _needed_bytes(canvas)) as folder:
-        writer = PyramidWriter(folder / out.name, canvas.size, checkpoint.um_per_px)
+        writer = PyramidWriter(folder / out.name, canvas.size, request.um_per_px)
         scan = LayoutScan(canvas.size)
         yield from _copied(labels, scan, writer)
         layout = WindowedLayout(writer.labels, scan.boxes())
         with SamplerState(folder, canvas.full, canvas.channels) as state:
-            run = BandedRun(canvas, layout, state, style, stain)
+            run = BandedRun(canvas, layout, state, globals_, stain)
             yield from run.start()
             yield from run.steps()
             yield from _finishing(run, _written(run, writer))
@@ -143,7 +143,7 @@ def rerender_large(stored: Path, out: Path) -> LargeJob:
             "fingerprint differs. Nothing was rendered. To render them as they are now, give them "
             "as a layout."
         )
-    request = RenderRequest.from_dict(pyramid.provenance["request"])
+    request = stored_request(RenderRequest, pyramid.provenance)
     return (yield from render_large(labels, request, out))
 
 

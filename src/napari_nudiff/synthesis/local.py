@@ -25,6 +25,7 @@ from napari_nudiff.nuclei.layout import (
     split_disconnected,
 )
 from napari_nudiff.nuclei.structure import encode_structure
+from napari_nudiff.synthesis.appearance import appearance_with
 from napari_nudiff.synthesis.masked import Picture, step_count
 from napari_nudiff.synthesis.pipeline import (
     Canvas,
@@ -32,12 +33,12 @@ from napari_nudiff.synthesis.pipeline import (
     Job,
     checked_layout,
     decoded,
-    density_condition,
+    image_conditions,
+    layout_conditions,
     prepared,
     provenance_of,
     render_conditioning,
     structure_preview,
-    style_condition,
     to_uint8,
 )
 from napari_nudiff.synthesis.progress import Progress
@@ -56,6 +57,7 @@ from napari_nudiff.synthesis.stain import UNCHANGED, StainMap
 Image = NDArray[np.uint8]  # (H, W, 3)
 Labels = NDArray[np.int32]  # (H, W)
 
+_LOOK_AROUND_PX = 192
 _LAYOUT_CONTEXT_PX = 48  # two nuclei deep
 _OVERHANG_PX = 12  # nuclei with their centre in a region may reach out of it this far
 
@@ -119,6 +121,10 @@ def rerender(
     around = region_around(changed, request.margin_px, request.blend_px)
     yield Progress("load", 0, 0 if around.is_empty else request.steps)
     checkpoint, model, request = prepared(request, "image")
+    if request.appearance is None:
+        request = replace(
+            request, appearance=_appearance_around(image, around, model, request, parent)
+        )
     provenance = {
         **provenance_of("edit", request, checkpoint, after),
         "layout": pack_layout(after),
@@ -212,9 +218,9 @@ def _painted_image(
 ) -> Estimates:
     canvas = Canvas(model, request, patch.weight.shape)
     structure = canvas.padded(_structure(labels, patch))
-    style = style_condition(stain.style, request, model)
+    globals_ = image_conditions(model, request, stain.style)
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
-    condition = render_conditioning(canvas.denoiser, structure, request, style)
+    condition = render_conditioning(canvas.denoiser, structure, request, globals_)
     shown = stain.carry(_to_signed_image(known))
     picture = Picture(shown, _weight(patch), request.strength)
     return picture.painted(canvas, guided, condition, patch.window)
@@ -227,10 +233,32 @@ def _stain_of(image: Image, request: EditRequest, model: Model) -> StainMap:
     """
     if request.style is not None:
         return replace(UNCHANGED, style=request.style)
-    style = tuple(float(value) for value in stain_style(image))
-    if model.header.network.global_channels != len(style):
+    if not model.header.network.has("style"):
         return UNCHANGED
+    style = tuple(float(value) for value in stain_style(image))
     return StainMap.into_range(style, request.stain_range)
+
+
+def _appearance_around(
+    image: Image,
+    region: Region,
+    model: Model,
+    request: EditRequest,
+    parent: dict[str, Any] | None,
+) -> tuple[float, ...]:
+    """Appearance of the tissue that an edit lies in: what it was rendered with, or what is seen."""
+    if not model.header.network.has("appearance"):
+        return ()
+    before = (parent or {}).get("request", {})
+    if before.get("checkpoint_sha256") == request.checkpoint_sha256 and "appearance" in before:
+        return tuple(before["appearance"])
+    if region.is_empty:
+        return ()
+    rows, cols = (
+        slice(max(part.start - _LOOK_AROUND_PX, 0), part.stop + _LOOK_AROUND_PX)
+        for part in bounds_of(region.mask)
+    )
+    return appearance_with(model, request.checkpoint, image[rows, cols], request.um_per_px)
 
 
 def _structure(labels: Labels, patch: Patch) -> Tensor:
@@ -378,7 +406,7 @@ class _Redrawing:
 
     def _painted(self, patch: Patch) -> Estimates:
         canvas = Canvas(self.model, self.request, patch.weight.shape)
-        globals_ = density_condition(self._as_dense_as_around(patch), self.model)
+        globals_ = layout_conditions(self.model, self._as_dense_as_around(patch))
         # A nucleus that may grow stays nucleus, but where its centre lies is open.
         grows = torch.from_numpy(np.isin(self.labels[patch.at], self.growing))
         open_maps = grows & torch.tensor([False, True, True])[:, None, None]
@@ -391,7 +419,7 @@ class _Redrawing:
         """The request, told of the nuclei that are there unless it says itself what shall come."""
         there, known = self.labels[patch.at], patch.weight == 0
         _, areas = np.unique(there[there > 0], return_counts=True)
-        takes_density = self.model.header.network.global_channels == 2
+        takes_density = self.model.header.network.has("density")
         if self.request.density is not None or not takes_density or not len(areas):
             return self.request
         density = min(areas.sum() / max(np.count_nonzero(known), 1), 0.9)

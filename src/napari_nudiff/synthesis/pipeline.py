@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import math
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -24,18 +25,21 @@ from napari_nudiff.diffusion.denoiser import (
     from_signed,
 )
 from napari_nudiff.diffusion.samplers import SAMPLERS
+from napari_nudiff.diffusion.unet import CONDITIONS
 from napari_nudiff.diffusion.weights import Model
 from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
-from napari_nudiff.nuclei.descriptors import density_globals
+from napari_nudiff.nuclei.descriptors import UM_PER_PX, density_globals, resolution_number
 from napari_nudiff.nuclei.instances import decode_instances, decode_official
 from napari_nudiff.nuclei.layout import relabel_contiguous, remove_specks, smooth_outlines
 from napari_nudiff.nuclei.stain import Style
 from napari_nudiff.nuclei.structure import encode_structure, validate_layout
+from napari_nudiff.synthesis.appearance import drawn_appearance
 from napari_nudiff.synthesis.canvas import CanvasNoise
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
 from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.request import (
     MIN_SIDE_PX,
+    EditRequest,
     LayoutRequest,
     RenderRequest,
     SynthesisRequest,
@@ -102,7 +106,7 @@ def sample_layout(request: LayoutRequest) -> Job:
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "structure")
     canvas = Canvas(model, request, (request.height_px, request.width_px))
-    globals_ = density_condition(request, model)
+    globals_ = layout_conditions(model, request)
     noisy = canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_))
     for step, x0 in noisy:
         last = x0
@@ -142,8 +146,8 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     structure = canvas.padded(torch.from_numpy(encode_structure(labels))[None])
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
     stain = StainMap.into_range(request.style, request.stain_range)
-    style = style_condition(stain.style, request, model)
-    condition = render_conditioning(canvas.denoiser, structure, request, style)
+    globals_ = image_conditions(model, request, stain.style)
+    condition = render_conditioning(canvas.denoiser, structure, request, globals_)
     for step, x0 in canvas.sample(guided, condition):
         image = to_uint8(stain.carry_back(x0))
         yield Progress("render", step + 1, request.steps, image)
@@ -173,9 +177,9 @@ class Canvas:
         self.size = size
         self.multiple = model.header.network.multiple_px
         self.device = torch.device(request.device)
-        autocast = torch.bfloat16 if request.precision == "bf16" else None
+        dtype = torch.bfloat16 if request.precision == "bf16" else torch.float32
         model.move_to(self.device)
-        self.denoiser = model.denoiser(autocast)
+        self.denoiser = model.denoiser(dtype, literal=request.literal)
         self.channels = model.header.network.in_channels
         self.full = tuple(self._rounded_up(side) for side in size)
 
@@ -217,14 +221,14 @@ class Canvas:
 
 
 def render_conditioning(
-    denoiser: NetworkDenoiser, structure: Tensor, request: RenderRequest, style: Tensor | None
+    denoiser: NetworkDenoiser, structure: Tensor, request: RenderRequest, globals_: Tensor | None
 ) -> Condition:
     """Conditioning of a window: everything that depends on neither the noise nor the step."""
 
     def condition(window: Window) -> Conditioning:
         part = window.of(structure).contiguous(memory_format=torch.channels_last)
         null = None if request.guidance == 1 else denoiser.modulation(None, part)
-        return Conditioning(denoiser.modulation(part), null, style)
+        return Conditioning(denoiser.modulation(part), null, globals_)
 
     return condition
 
@@ -250,10 +254,25 @@ def prepared(request: Request, role: str) -> tuple[Checkpoint, Model, Request]:
         device=str(device),
         precision=resolve_precision(request.precision, device),
     )
+    if decided.um_per_px is None:
+        decided = replace(decided, um_per_px=checkpoint.um_per_px or UM_PER_PX)
+    _check_resolution(decided, model, checkpoint)
     if isinstance(decided, RenderRequest) and not decided.stain_range:
-        known = checkpoint.stain_low + checkpoint.stain_high
-        decided = replace(decided, stain_range=known)
+        decided = replace(decided, stain_range=checkpoint.stain_low + checkpoint.stain_high)
+    # That of an edit is seen in the image.
+    if isinstance(decided, RenderRequest) and not isinstance(decided, EditRequest):
+        decided = replace(decided, appearance=drawn_appearance(model, decided))
     return checkpoint, model, decided
+
+
+def _check_resolution(request: SynthesisRequest, model: Model, checkpoint: Checkpoint) -> None:
+    own = checkpoint.um_per_px or UM_PER_PX
+    asked = request.um_per_px or own
+    if not model.header.network.has("resolution") and not 0.9 < asked / own < 1.1:
+        raise RequestError(
+            f"{checkpoint.name} makes images of {own:g} um per px only; {asked:g} was asked for. "
+            "Choose a model that knows several resolutions, or resample the layout."
+        )
 
 
 def checked_layout(labels: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -292,23 +311,54 @@ def checked_ids(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     return labels.astype(np.int32)
 
 
-def style_condition(style: Style | None, request: RenderRequest, model: Model) -> Tensor | None:
-    """A stain style as the network takes it."""
-    if style is None:
-        return None
-    if model.header.network.global_channels != len(style):
-        raise RequestError(f"{request.checkpoint} takes no stain style. Leave the style out.")
-    return torch.tensor([style], device=request.device)
+def image_conditions(model: Model, request: RenderRequest, style: Style | None) -> Tensor | None:
+    """What an image model is given about the whole image, as the network takes it.
+
+    Parameters
+    ----------
+    model : Model
+    request : RenderRequest
+        Resolved.
+    style : tuple of float or None
+        Stain style; that of the request, brought into the model's range.
+
+    Raises
+    ------
+    RequestError
+        The model does not take what was asked for.
+    """
+    appearance = request.appearance or None
+    return _conditions(model, request, {"style": style, "appearance": appearance})
 
 
-def density_condition(request: LayoutRequest, model: Model) -> Tensor | None:
-    """The density and size of nuclei that a request asks for, as the network takes them."""
-    if request.density is None or request.mean_area_px is None:
-        return None
-    if model.header.network.global_channels != 2:
-        raise RequestError(f"{request.checkpoint} takes no density. Leave density and size out.")
-    values = density_globals(request.density, request.mean_area_px)
-    return torch.from_numpy(values)[None].to(request.device)
+def layout_conditions(model: Model, request: LayoutRequest) -> Tensor | None:
+    """The same for a structure model: the density and size of nuclei that were asked for."""
+    density = None
+    if request.density is not None and request.mean_area_px is not None:
+        density = density_globals(request.density, request.mean_area_px).tolist()
+    return _conditions(model, request, {"density": density})
+
+
+def _conditions(
+    model: Model, request: SynthesisRequest, given: dict[str, Sequence[float] | None]
+) -> Tensor | None:
+    network = model.header.network
+    for name, numbers in given.items():
+        if numbers is None:
+            continue
+        if not network.has(name):
+            raise RequestError(f"{request.checkpoint} takes no {name}. Leave it out.")
+        if len(numbers) != CONDITIONS[name]:
+            raise RequestError(
+                f"{name} has {len(numbers)} numbers; {request.checkpoint} takes "
+                f"{CONDITIONS[name]}. An appearance is of the model that made it; leave it out."
+            )
+    resolution = [resolution_number(request.um_per_px or UM_PER_PX)]
+    values: list[float] = []
+    for name in network.conditions:
+        numbers = resolution if name == "resolution" else given.get(name)
+        values += [math.nan] * CONDITIONS[name] if numbers is None else numbers
+    return torch.tensor([values], device=request.device) if values else None
 
 
 def decoded(structure: Tensor, model: Model) -> NDArray[np.int32]:
@@ -343,7 +393,7 @@ def origin_of(
         "digital_source_type": "trainedAlgorithmicMedia",
         "request": request.to_dict(),
         "layout_sha256": fingerprint,
-        "um_per_px": checkpoint.um_per_px,
+        "um_per_px": request.um_per_px,
         "checkpoint": {
             "name": checkpoint.name,
             "licence": checkpoint.licence,

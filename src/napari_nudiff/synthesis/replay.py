@@ -22,7 +22,12 @@ from napari_nudiff.synthesis.local import (
 )
 from napari_nudiff.synthesis.pipeline import Job, render, sample_layout
 from napari_nudiff.synthesis.progress import Progress
-from napari_nudiff.synthesis.request import EditRequest, LayoutRequest, RenderRequest
+from napari_nudiff.synthesis.request import (
+    EditRequest,
+    LayoutRequest,
+    RenderRequest,
+    stored_request,
+)
 
 Provenance = dict[str, Any]
 
@@ -42,10 +47,10 @@ def request_of(provenance: Provenance, image: Image | None = None) -> Job:
     RequestError
         It was written by a newer version, is of an unknown kind, or of another image.
     """
-    if provenance.get("schema") != SCHEMA:
+    if provenance.get("schema") not in range(1, SCHEMA + 1):
         raise RequestError(
-            f"The request has schema {provenance.get('schema')!r}; this version reads {SCHEMA}. "
-            "Update napari-nudiff."
+            f"The request has schema {provenance.get('schema')!r}; this version reads 1 to "
+            f"{SCHEMA}. Update napari-nudiff."
         )
     kind = str(provenance.get("kind"))
     if kind not in _JOBS:
@@ -57,18 +62,18 @@ def request_of(provenance: Provenance, image: Image | None = None) -> Job:
 
 
 def _layout(provenance: Provenance, image: Image | None) -> Job:
-    return sample_layout(LayoutRequest.from_dict(provenance["request"]))
+    return sample_layout(stored_request(LayoutRequest, provenance))
 
 
 def _layout_inside(provenance: Provenance, image: Image | None) -> Job:
     labels = unpack_layout(provenance["layout_before"])
     mask = unpack_layout(provenance["region"]) > 0
-    request = LayoutRequest.from_dict(provenance["request"])
+    request = stored_request(LayoutRequest, provenance)
     return sampled_inside(labels, mask, request, provenance["growing"])
 
 
 def _render(provenance: Provenance, image: Image | None) -> Job:
-    request = RenderRequest.from_dict(provenance["request"])
+    request = stored_request(RenderRequest, provenance)
     if "data" not in provenance["layout"] and "path" in provenance["layout"]:
         raise RequestError(
             "The layout of this large render lies in its .zarr, not in the request. Render it "
@@ -93,7 +98,7 @@ def _edit(provenance: Provenance, image: Image | None) -> Job:
         wide,
         before,
         after,
-        EditRequest.from_dict(provenance["request"]),
+        stored_request(EditRequest, provenance),
         region=None if region is None else unpack_layout(region) > 0,
         parent=provenance["parent"],
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from napari_nudiff.checkpoints import DEFAULT_IMAGE, DEFAULT_STRUCTURE
 from napari_nudiff.diffusion.samplers import SAMPLERS
@@ -35,6 +36,12 @@ class SynthesisRequest:
     # Side of the windows that a canvas is denoised in, a multiple of 64: less memory, more time.
     # None = whole up to 512 px, else 384.
     window_px: int | None = None
+    # Side of a pixel; resolved before a run, None = that of the checkpoint. Only models that have
+    # learned several resolutions make another than their own.
+    um_per_px: float | None = None
+    # True: compute as version 0.1 did, operation by operation under autocast. Slower, and only for
+    # what was made that way: bf16 rounds differently.
+    literal: bool = False
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -47,6 +54,8 @@ class SynthesisRequest:
             _refuse("precision", self.precision, "auto, bf16 or fp32")
         if self.window_px is not None and not is_window(self.window_px):
             _refuse("window_px", self.window_px, "a multiple of 64 px, 64 to 4096, or None")
+        if self.um_per_px is not None and not 0.1 <= self.um_per_px <= 2:
+            _refuse("um_per_px", self.um_per_px, "0.1 to 2 um, or None")
         if not self.device:
             _refuse("device", self.device, "auto, cpu, cuda or mps")
 
@@ -122,6 +131,11 @@ class RenderRequest(SynthesisRequest):
     # Styles that the model knows, the lowest six numbers, then the highest; others are carried into
     # this range and back. () = that of the checkpoint, resolved before a run, if it is known.
     stain_range: tuple[float, ...] = ()
+    # Appearance of the tissue: numbers that the model's encoder gave an image. None = drawn by the
+    # seed from those of the training images, resolved before a run; () = left to the model.
+    appearance: tuple[float, ...] | None = None
+    # How far a drawn appearance may lie from those of the training images; 1 = as these differ.
+    appearance_spread: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -133,6 +147,10 @@ class RenderRequest(SynthesisRequest):
         style = self.style or (0.0,) * 6
         if len(style) != 6 or not all(map(math.isfinite, style)):
             _refuse("style", self.style, "six finite numbers")
+        if not all(map(math.isfinite, self.appearance or ())):
+            _refuse("appearance", self.appearance, "finite numbers")
+        if not 0 <= self.appearance_spread <= 3:
+            _refuse("appearance_spread", self.appearance_spread, "0 to 3")
         lowest, highest = self.stain_range[:6], self.stain_range[6:]
         if len(lowest) != len(highest) or any(map(_exceeds, lowest, highest)):
             _refuse("stain_range", self.stain_range, "the lowest six numbers, then the highest")
@@ -158,7 +176,7 @@ class RenderRequest(SynthesisRequest):
 class EditRequest(RenderRequest):
     """Part of an image to render again; image and layouts are stored, or named, beside it.
 
-    A ``style`` of None is that of the image around the edit.
+    A ``style`` or ``appearance`` of None is that of the image around the edit.
     """
 
     # How much of the new picture is new: 1 = filled from pure noise, less = refined from what is
@@ -179,9 +197,33 @@ class EditRequest(RenderRequest):
             _refuse("blend_px", self.blend_px, f"0 to the margin, {self.margin_px} px")
 
 
+_Request = TypeVar("_Request", bound=SynthesisRequest)
+
+
 def is_window(side_px: int) -> bool:
     """Whether windows may have this side: the networks need multiples of up to 64 px."""
     return 64 <= side_px <= 4096 and side_px % 64 == 0
+
+
+def stored_request(kind: type[_Request], provenance: Mapping[str, Any]) -> _Request:
+    """The request of a stored sample, as it was computed then.
+
+    Parameters
+    ----------
+    kind : type
+        Which of the requests it is.
+    provenance : mapping
+        As stored beside a sample.
+
+    Raises
+    ------
+    RequestError
+        See `SynthesisRequest.from_dict`.
+    """
+    values = dict(provenance["request"])
+    if provenance.get("schema") == 1:
+        values["literal"] = True
+    return kind.from_dict(values)
 
 
 def load_provenance(path: Path) -> dict[str, Any]:

@@ -12,7 +12,11 @@ from napari_nudiff.diffusion.unet import UNetConfig
 from napari_nudiff.errors import RequestError
 
 Role = Literal["structure", "image"]
-COMPACT_IMAGE = UNetConfig(cond_channels=3, global_channels=6)
+COMPACT_IMAGE = UNetConfig(cond_channels=3, conditions=("style",))
+_CONDITIONS = {
+    "image": ("style", "resolution", "appearance"),
+    "structure": ("density", "resolution"),
+}
 
 _FOLDER = Path(__file__).parent / "recipes"
 _Config = TypeVar("_Config")
@@ -38,7 +42,7 @@ class Stage:
     # ... to this fraction of itself. Texture appears during this decay.
     decay_to: float = 0.02
     cycle_steps: int = 10_000
-    # How often the structure, and the global numbers, are hidden from the network.
+    # How often the structure, and each condition on the whole image, is hidden from the network.
     drop_structure: float = 0.15
     drop_globals: float = 0.1
 
@@ -49,8 +53,11 @@ class TrainConfig:
 
     # "structure": noise -> structure maps. "image": structure maps -> H&E image.
     role: Role = "image"
-    # Folder with images/*.png and labels/*.tif of the same stems, as `nudiff data prepare` makes.
-    data: str = ""
+    # Folders with images/*.png and labels/*.tif of the same stems, as `nudiff data prepare` makes.
+    data: tuple[str, ...] = ()
+    # Resolutions to train at (um per px), crops in equal shares; finer images are reduced to each.
+    # Empty: every image as it is.
+    um_per_px: tuple[float, ...] = ()
     # Where checkpoints, the log and the sample grids go.
     out: str = "runs/nudiff"
     # Stems (shell patterns) kept out of training; their loss is logged instead. Empty: the split
@@ -136,7 +143,9 @@ class TrainConfig:
         """
         values = dict(values)
         if "network" in values:
-            values["network"] = _build(UNetConfig, values["network"])
+            values["network"] = _network(values["network"])
+        if isinstance(values.get("data"), str):  # one folder, as in runs of earlier versions
+            values["data"] = (values["data"],) if values["data"] else ()
         if "stages" in values:
             values["stages"] = [_build(Stage, stage) for stage in values["stages"]]
         config = _build(cls, values)
@@ -187,10 +196,12 @@ class TrainConfig:
                 f"{net.cond_channels} and role = {c.role!r}.",
             ),
             (
-                net.global_channels not in (0, 6 if c.role == "image" else 2),
-                f"network.global_channels is {net.global_channels}; a {c.role} model is told "
-                f"{6 if c.role == 'image' else 2} numbers, or 0.",
+                not set(net.conditions) <= set(_CONDITIONS[c.role]),
+                f"network.conditions are {', '.join(net.conditions)}; the {c.role} model knows "
+                f"{', '.join(_CONDITIONS[c.role])}.",
             ),
+            (isinstance(c.data, str), f"data is {c.data!r}; a list of folders is expected."),
+            (any(um <= 0 for um in c.um_per_px), "every um_per_px must be above 0."),
             (c.save_steps < 1 or c.log_steps < 1, "save_steps and log_steps must be at least 1."),
         ]
 
@@ -232,11 +243,22 @@ def recipe(role: str, name: str = "compact") -> TrainConfig:
     return load_config(path)
 
 
+def _network(values: dict[str, Any]) -> UNetConfig:
+    _check_names(UNetConfig, set(values) - {"global_channels"})
+    try:
+        return UNetConfig.from_dict(values)
+    except (KeyError, TypeError) as error:
+        raise RequestError(f"The network of this training makes no sense: {error}.") from error
+
+
 def _build(cls: type[_Config], values: dict[str, Any]) -> _Config:
-    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    if unknown:
+    _check_names(cls, set(values))
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def _check_names(cls: type[Any], names: set[str]) -> None:
+    known = {f.name for f in fields(cls)}
+    if unknown := sorted(names - known):
         raise RequestError(
             f"Unknown training setting {', '.join(unknown)}; known are {', '.join(sorted(known))}."
         )
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -7,9 +7,9 @@ restore, and it does not matter how many processes or workers share a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from napari_nudiff.dataset.pairs import Pair, turned
-from napari_nudiff.nuclei.descriptors import layout_globals, stain_style
+from napari_nudiff.dataset.pairs import Layout, Pair, turned
+from napari_nudiff.diffusion.unet import CONDITIONS
+from napari_nudiff.nuclei.descriptors import layout_globals, resolution_number, stain_style
 from napari_nudiff.nuclei.structure import encode_structure
 from napari_nudiff.training.config import TrainConfig
+from napari_nudiff.training.tiles import LOOK_PX, Tile, shares_of, tiles_of
 
 Rng = np.random.Generator
 
@@ -38,50 +40,63 @@ class Batch:
 
     Attributes
     ----------
-    image : Tensor, (N, 3, S, S), uint8
     structure : Tensor, (N, 3, S, S), float32
         Semantic 0/1, horizontal and vertical maps.
-    style : Tensor, (N, 6)
-        Stain style of each crop.
-    density : Tensor, (N, 2)
-        Density and size of the nuclei of each crop.
+    numbers : Tensor, (N, G)
+        The network's conditions one after the other; NaN where one is hidden, and in place of the
+        appearance, which the network's encoder finds itself.
+    structure_given : Tensor, (N,), bool
+        Whether the network is given the structure.
     u : Tensor, (N,)
         Noise time, 0..1, stratified over the batch.
-    told : Tensor, (N, 2), bool
-        Whether the network is told the structure, and the global numbers.
     noise_seed : Tensor, (N,), int64
+    image : Tensor, (N, 3, S, S), uint8, or None
+        None for a structure model.
+    look : Tensor, (N, 3, A, A), uint8, or None
+        Another part of the same tile, for the appearance encoder.
+    look_given : Tensor, (N,), bool, or None
     """
 
-    image: Tensor
     structure: Tensor
-    style: Tensor
-    density: Tensor
+    numbers: Tensor
+    structure_given: Tensor
     u: Tensor
-    told: Tensor
     noise_seed: Tensor
+    image: Tensor | None = None
+    look: Tensor | None = None
+    look_given: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.image)
+        return len(self.structure)
 
     def pin_memory(self) -> Batch:
         """The same batch where a GPU can copy it from in the background."""
-        return Batch(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+        return self._map(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return Batch(
-            **{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}
-        )
+        return self._map(lambda values: values.to(device, non_blocking=True))
 
     @property
     def signed_image(self) -> Tensor:
         """The images as float32 on -1..1."""
+        assert self.image is not None
         return self.image.float() / 127.5 - 1
 
     @classmethod
     def stack(cls, crops: Sequence[dict[str, NDArray[np.generic]]]) -> Batch:
         """Join crops."""
-        return cls(**{k: torch.from_numpy(np.stack([c[k] for c in crops])) for k in crops[0]})
+        values: dict[str, Any] = {
+            k: torch.from_numpy(np.stack([c[k] for c in crops])) for k in crops[0]
+        }
+        return cls(**values)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            values[field.name] = None if value is None else change(value)
+        return Batch(**values)
 
 
 class TrainingCrops(Dataset[dict[str, NDArray[np.generic]]]):
@@ -89,35 +104,52 @@ class TrainingCrops(Dataset[dict[str, NDArray[np.generic]]]):
 
     Parameters
     ----------
-    pairs : sequence of Pair
-        Drawn from in proportion to their area.
+    pairs : sequence of Pair or Layout
+        How often each is drawn is what `shares_of` says.
     config : TrainConfig
     """
 
-    def __init__(self, pairs: Sequence[Pair], config: TrainConfig) -> None:
+    def __init__(self, pairs: Sequence[Pair | Layout], config: TrainConfig) -> None:
         self.pairs = pairs
         self.config = config
-        areas = np.array([pair.labels.size for pair in pairs], dtype=float)
-        self._until = np.cumsum(areas / areas.sum())
+        self.tiles = tiles_of(
+            pairs, config.um_per_px, config.crop_px, with_look=config.network.has("appearance")
+        )
+        self._until = np.cumsum(shares_of(self.tiles))
 
     def __getitem__(self, key: Key) -> dict[str, NDArray[np.generic]]:
         config = self.config
         stage = config.stage_at(key.step)[0]
         rng = np.random.default_rng((config.seed, key.step, key.place))
-        chosen = min(int(np.searchsorted(self._until, rng.random(), "right")), len(self.pairs) - 1)
-        image, labels, structure = _crop(self.pairs[chosen], stage.crop_px, rng, config)
-        hidden = np.array([stage.drop_structure, stage.drop_globals])
-        return {
-            "image": np.ascontiguousarray(image.transpose(2, 0, 1)),
+        chosen = min(int(np.searchsorted(self._until, rng.random(), "right")), len(self.tiles) - 1)
+        tile = self.tiles[chosen]
+        image, labels, structure = _crop(tile, stage.crop_px, rng, config)
+        hidden = {name: rng.random() < stage.drop_globals for name in config.network.conditions}
+        gain = _stain_gain(rng) if rng.random() < config.stain_jitter else None
+        crop: dict[str, NDArray[np.generic]] = {
             "structure": structure,
-            "style": stain_style(image),
-            "density": layout_globals(labels),
+            "structure_given": np.array(rng.random() >= stage.drop_structure),
             "u": np.array(
                 (key.place % stage.batch_crops + rng.random()) / stage.batch_crops, np.float32
             ),
-            "told": rng.random(2) >= hidden,
             "noise_seed": np.array(rng.integers(2**62)),
         }
+        if config.role == "image":
+            assert image is not None
+            image = _stained(image, gain)
+            crop["image"] = np.ascontiguousarray(image.transpose(2, 0, 1))
+        if tile.look is not None:
+            # Where the style says which colours there are, the look need not have the same.
+            free = not hidden.get("style", True) and rng.random() < 0.5
+            look = _stained(_look(tile.look, rng), _stain_gain(rng) if free else gain)
+            crop["look"] = np.ascontiguousarray(look.transpose(2, 0, 1))
+            crop["look_given"] = np.array(not hidden["appearance"])
+        numbers = [_numbers(name, tile, image, labels) for name in config.network.conditions]
+        for name, values in zip(config.network.conditions, numbers, strict=True):
+            if hidden[name]:
+                values.fill(np.nan)
+        crop["numbers"] = np.concatenate([np.zeros(0, np.float32), *numbers])
+        return crop
 
 
 class CropKeys(Sampler[list[Key]]):
@@ -154,26 +186,57 @@ def draw_batch(crops: TrainingCrops, step: int, size: int) -> Batch:
 
 def jitter_stain(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
     """Vary the stain: optical density scaled as a whole and a little per channel."""
-    gain = rng.uniform(0.75, 1.3) * rng.uniform(0.9, 1.1, size=3)
+    return _stained(image, _stain_gain(rng))
+
+
+def _stain_gain(rng: Rng) -> NDArray[np.float64]:
+    """Factors of the optical density of each channel, (3,)."""
+    gain: NDArray[np.float64] = rng.uniform(0.75, 1.3) * rng.uniform(0.9, 1.1, size=3)
+    return gain
+
+
+def _stained(image: NDArray[np.uint8], gain: NDArray[np.float64] | None) -> NDArray[np.uint8]:
+    if gain is None:
+        return image
     light = (np.arange(256)[:, None] + 1) / 256.0
     table = np.clip(256 * light**gain - 1, 0, 255).round().astype(np.uint8)  # (256, 3)
     return table[image, np.arange(3)]
 
 
+def _numbers(
+    condition: str, tile: Tile, image: NDArray[np.uint8] | None, labels: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """What a crop is described by."""
+    if condition == "style":
+        assert image is not None
+        return stain_style(image)
+    if condition == "density":
+        return layout_globals(labels)
+    if condition == "resolution":
+        return np.array([resolution_number(tile.um_per_px)], np.float32)
+    return np.full(CONDITIONS[condition], np.nan, np.float32)
+
+
 def _crop(
-    pair: Pair, side: int, rng: Rng, config: TrainConfig
-) -> tuple[NDArray[np.uint8], NDArray[np.integer], NDArray[np.float32]]:
+    tile: Tile, side: int, rng: Rng, config: TrainConfig
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.integer], NDArray[np.float32]]:
     """Image, labels and structure of one crop, with all its turns."""
     stride = max(config.crop_stride_px, 1)
-    top, left = (stride * int(rng.integers((n - side) // stride + 1)) for n in pair.labels.shape)
+    top, left = (stride * int(rng.integers((n - side) // stride + 1)) for n in tile.labels.shape)
     window = np.s_[top : top + side, left : left + side]
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    image, labels = (turned(plane[window], turns, flip) for plane in (pair.image, pair.labels))
+    labels = turned(tile.labels[window], turns, flip)
+    image = None if tile.image is None else turned(tile.image[window], turns, flip)
     if config.turn_vectors:
         structure = encode_structure(labels)
     else:  # the maps are moved as pictures, and their vectors point where they did
-        maps = encode_structure(pair.labels[window]).transpose(1, 2, 0)
+        maps = encode_structure(tile.labels[window]).transpose(1, 2, 0)
         structure = turned(maps, turns, flip).transpose(2, 0, 1)
-    if rng.random() < config.stain_jitter:
-        image = jitter_stain(image, rng)
     return image, labels, np.ascontiguousarray(structure)
+
+
+def _look(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
+    """Any part of a tile, for the appearance encoder."""
+    top, left = (int(rng.integers(n - LOOK_PX + 1)) for n in image.shape[:2])
+    window = image[top : top + LOOK_PX, left : left + LOOK_PX]
+    return turned(window, int(rng.integers(4)), bool(rng.integers(2)))

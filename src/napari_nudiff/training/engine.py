@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.data import DataLoader
 
 from napari_nudiff.checkpoints import load_model
@@ -15,31 +16,74 @@ from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.errors import RequestError
 from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.data import Batch, CropKeys, TrainingCrops
+from napari_nudiff.training.transfer import take_weights
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-_MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+# bf16 needs no scaling of gradients, and less memory traffic without autocast: see OneCall.
+_MIXED = {"fp32": "no", "bf16": "no", "fp16": "fp16"}
 
 
 class OneCall(nn.Module):
-    """A `UNet` whose forward pass includes the structure's: what DDP and compile need.
+    """A `UNet` whose forward pass includes the structure's and the look's: for DDP and compile.
 
     Parameters
     ----------
     unet : UNet
+        Its weights stay in float32.
+    dtype : torch.dtype
+        Precision of feature maps and convolutions.
     """
 
+    def __init__(self, unet: UNet, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.unet = unet
+        self._whole = _Whole(unet)
+        self._dtype = dtype
+        low = (nn.Conv1d, nn.Conv2d, nn.GroupNorm)
+        self._low = {
+            f"{name}.{own}": value
+            for name, module in self._whole.named_modules()
+            if isinstance(module, low) and dtype != torch.float32
+            for own, value in module.named_parameters(recurse=False)
+        }
+
+    def forward(
+        self, x: Tensor, t: Tensor, cond: Tensor | None, numbers: Tensor, look: Tensor | None
+    ) -> Tensor:
+        """Output of the network for a condition that carries its null token."""
+        x = x.to(self._dtype)
+        cond, look = (v if v is None else v.to(self._dtype) for v in (cond, look))
+        # Each weight is cast once a step, and its gradient comes back in float32.
+        low = {name: value.to(self._dtype) for name, value in self._low.items()}
+        out: Tensor = functional_call(self._whole, low, (x, t, cond, numbers, look))
+        return out
+
+
+class _Whole(nn.Module):
     def __init__(self, unet: UNet) -> None:
         super().__init__()
         self.unet = unet
 
-    def forward(self, x: Tensor, t: Tensor, cond: Tensor | None, globals_: Tensor) -> Tensor:
-        """Output of the network for a condition that carries its null token."""
+    def forward(
+        self, x: Tensor, t: Tensor, cond: Tensor | None, numbers: Tensor, look: Tensor | None
+    ) -> Tensor:
         modulation = None if cond is None else self.unet.modulation_from(cond)
-        told = globals_ if self.unet.config.global_channels else None
-        out: Tensor = self.unet(x, t, modulation, told)
+        if look is not None:
+            # A look that is hidden is NaN; its code must not be: NaN times 0 is NaN in a gradient.
+            given = ~look[:, 0, 0, 0].isnan()[:, None]
+            code = self.unet.appearance(look.nan_to_num())
+            width = code.shape[1]
+            code = torch.where(given, code, torch.nan)
+            numbers = torch.cat([numbers[:, :-width], code], dim=1)
+        out: Tensor = self.unet(x, t, modulation, numbers if numbers.shape[1] else None)
         return out
+
+
+def arithmetic(config: TrainConfig) -> torch.dtype:
+    """Precision of the network's feature maps; that of fp16 is autocast's."""
+    return torch.bfloat16 if config.precision == "bf16" else torch.float32
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -84,13 +128,7 @@ def make_network(config: TrainConfig) -> UNet:
     torch.manual_seed(config.seed)
     unet = UNet(config.network)
     if config.start_from:
-        model = load_model(config.start_from)
-        if model.header.network != config.network:
-            raise RequestError(
-                f"start_from = {config.start_from!r} is a network of another shape than this "
-                "recipe's. Copy its [network] settings into the configuration, or leave it out."
-            )
-        unet.load_state_dict(model.unet.state_dict())
+        take_weights(unet, load_model(config.start_from).unet, config.start_from)
     return unet
 
 

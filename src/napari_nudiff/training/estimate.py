@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_nudiff.diffusion.unet import UNet, UNetConfig
 from napari_nudiff.training.config import TrainConfig
-from napari_nudiff.training.engine import OneCall, make_accelerator
+from napari_nudiff.training.engine import OneCall, arithmetic, make_accelerator
+from napari_nudiff.training.tiles import LOOK_PX
 
 _BACKWARD = 2  # the backward pass does about twice the work of the forward pass
 _COPIES = 5  # weights, gradients, two moments of Adam, average
@@ -124,9 +125,9 @@ def _flops_per_s(config: TrainConfig, device: torch.device) -> float:
         # Wide layers are computed a little faster than narrow ones: this errs on the long side.
         network = replace(network, base_channels=_NARROW_CHANNELS)
     flops = _flops(network, crop_px)
-    precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(config.precision)
-    with torch.autocast(device.type, precision, enabled=precision is not None):
-        unet = OneCall(UNet(network).to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    with torch.autocast(device.type, torch.float16, enabled=config.precision == "fp16"):
+        unet = UNet(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        unet = OneCall(unet, arithmetic(config))
         best = min(_seconds(unet, crop_px, device) for _ in range(3))
     return flops / best
 
@@ -153,5 +154,7 @@ def _call(network: OneCall, crop_px: int, device: torch.device) -> Tensor:
     cond = None
     if c.cond_channels:
         cond = x.new_zeros(1, c.cond_channels + c.null_token, crop_px, crop_px)
-    out: Tensor = network(x, x.new_zeros(1), cond, x.new_zeros(1, c.global_channels))
+    numbers = x.new_zeros(1, c.global_channels)
+    look = x.new_zeros(1, 3, LOOK_PX, LOOK_PX) if c.has("appearance") else None
+    out: Tensor = network(x, x.new_zeros(1), cond, numbers, look)
     return out

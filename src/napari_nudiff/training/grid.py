@@ -13,6 +13,7 @@ from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.diffusion.weights import Header, Model
 from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.data import Batch
+from napari_nudiff.training.engine import arithmetic
 
 
 @torch.no_grad()
@@ -37,22 +38,31 @@ def sample_grid(
     -------
     ndarray, (rows * S, N * S, 3), uint8
     """
-    denoiser = Model(Header(config.role, config.network, config.objective), unet).denoiser()
+    denoiser = Model(Header(config.role, config.network, config.objective), unet).denoiser(
+        arithmetic(config)
+    )
     sigmas = denoiser.sigmas(steps)
     is_image = config.role == "image"
     real = batch.signed_image if is_image else to_signed(batch.structure)
     noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(seed))
-    cond = Conditioning(
-        denoiser.modulation(batch.structure) if config.network.cond_channels else None,
-        globals_=(batch.style if is_image else batch.density)
-        if config.network.global_channels
-        else None,
-    )
+    modulation = denoiser.modulation(batch.structure) if config.network.cond_channels else None
+    cond = Conditioning(modulation, globals_=_globals(unet, batch))
     x = noise.to(real.device, memory_format=torch.channels_last) * float(sigmas[0])
     *_, last = sample_dpmpp_2m(denoiser, x, sigmas, cond)
     semantic = batch.structure[:, :1].expand(-1, 3, -1, -1) * 2 - 1
     rows = [semantic, real, last.x0] if is_image else [real, last.x0]
     return np.concatenate([_row(row) for row in rows])
+
+
+def _globals(unet: UNet, batch: Batch) -> Tensor | None:
+    """The conditions of each crop, with the appearance that the network's encoder sees."""
+    if not unet.config.conditions:
+        return None
+    numbers = batch.numbers.clone()
+    if batch.look is not None:
+        code = unet.appearance(batch.look.float() / 127.5 - 1)
+        numbers[:, -code.shape[1] :] = code
+    return numbers
 
 
 def _row(images: Tensor) -> NDArray[np.uint8]:

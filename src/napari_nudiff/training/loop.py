@@ -19,16 +19,18 @@ import torch
 from torch import Tensor
 
 from napari_nudiff.dataset.images import write_rgb
-from napari_nudiff.dataset.pairs import Pair, load_pairs
+from napari_nudiff.dataset.pairs import Layout, Pair, load_layouts, load_pairs
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.diffusion.weights import Header, write_weights
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import atomic_path
+from napari_nudiff.training.bank import code_bank
 from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.data import Batch, TrainingCrops
 from napari_nudiff.training.ema import Ema
 from napari_nudiff.training.engine import (
     OneCall,
+    arithmetic,
     make_accelerator,
     make_network,
     make_optimizer,
@@ -39,6 +41,8 @@ from napari_nudiff.training.rates import learning_rate
 from napari_nudiff.training.records import GRIDS, PLOT, Record, RunLog, plot_losses, read_log
 from napari_nudiff.training.state import STATE, read_state, remove_leftovers, write_state
 from napari_nudiff.training.validation import Validation
+
+Example = Pair | Layout
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class _Run:
 
     def __init__(self, config: TrainConfig, *, resume: bool) -> None:
         self.config, self.out = config, Path(config.out)
-        training, held_out = load_pairs(Path(config.data), held_out=config.held_out)
+        training, held_out = _load(config)
         _check_pairs(training, held_out, config)
         self.accelerator = make_accelerator(config)
         self.device: torch.device = self.accelerator.device
@@ -104,7 +108,8 @@ class _Run:
         self.unet = make_network(config).to(self.device)
         self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = Ema(self.unet, config.ema_decay)
-        network = torch.compile(OneCall(self.unet)) if config.compile else OneCall(self.unet)
+        whole = OneCall(self.unet, arithmetic(config))
+        network = torch.compile(whole) if config.compile else whole
         self.network, self.optimizer = self.accelerator.prepare(
             network, make_optimizer(self.unet, config)
         )
@@ -218,8 +223,9 @@ class _Run:
 
     def _write_weights(self, stem: str, unet: UNet) -> None:
         header = Header(self.config.role, self.config.network, self.config.objective, self._card())
+        bank = code_bank(unet, self.crops.tiles)
         with atomic_path(self.out / f"{stem}.safetensors") as staged:
-            write_weights(staged, unet, header, torch.float16)
+            write_weights(staged, unet, header, torch.float16, bank)
 
     def _card(self) -> dict[str, Any]:
         """What the weights tell of how they came about."""
@@ -250,7 +256,8 @@ class _Run:
     def _plan(self) -> None:
         """Note the configuration where it is new; places on this machine are nobody's business."""
         plan = self.config.to_dict()
-        plan |= {key: Path(plan[key]).name for key in ("data", "out", "start_from")}
+        plan |= {key: Path(plan[key]).name for key in ("out", "start_from")}
+        plan["data"] = [Path(folder).name for folder in plan["data"]]
         if not self.plans or self.plans[-1]["config"] != plan:
             self.plans.append({"from_step": self.step, "config": plan})
 
@@ -282,10 +289,23 @@ class _Window:
         self.crops += crops
 
 
-def _check_pairs(training: list[Pair], held_out: list[Pair], config: TrainConfig) -> None:
+def _load(config: TrainConfig) -> tuple[list[Example], list[Example]]:
+    """What to train on, and what is held out, of all folders."""
+    load = load_pairs if config.role == "image" else load_layouts
+    training: list[Example] = []
+    held_out: list[Example] = []
+    for folder in config.data:
+        some, others = load(Path(folder), held_out=config.held_out)
+        training += some
+        held_out += others
+    return training, held_out
+
+
+def _check_pairs(training: list[Example], held_out: list[Example], config: TrainConfig) -> None:
     if not training:
         raise DatasetError(
-            f"All {len(held_out)} images of {config.data} are held out; none is left to train on. "
+            f"All {len(held_out)} images of {', '.join(config.data)} are held out; none is left to "
+            "train on. "
             "Hold fewer out."
         )
     small = [p.stem for p in training + held_out if min(p.labels.shape) < config.crop_px]

@@ -20,8 +20,8 @@ from napari_nudiff.diffusion.schedules import (
 from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.data import Batch
 
-Network = Callable[[Tensor, Tensor, Tensor | None, Tensor], Tensor]
-"""(x_t, t, condition, globals) -> output."""
+Network = Callable[[Tensor, Tensor, Tensor | None, Tensor, Tensor | None], Tensor]
+"""(x_t, t, condition, numbers, look) -> output."""
 
 _TRAIN_STEPS = 1000
 
@@ -33,7 +33,8 @@ def diffusion_loss(network: Network, batch: Batch, config: TrainConfig) -> Tenso
     ----------
     network : callable
         From noisy images (N, C, H, W), times 0..1000 (N,), the structure (N, 3 or 4, H, W) with
-        its null token, and globals (N, G) to the output of a `UNet`.
+        its null token, numbers (N, G) that describe the whole image, and what the appearance
+        encoder looks at (N, 3, A, A) to the output of a `UNet`.
     batch : Batch
     config : TrainConfig
     """
@@ -41,10 +42,17 @@ def diffusion_loss(network: Network, batch: Batch, config: TrainConfig) -> Tenso
     x0 = batch.signed_image if is_image else to_signed(batch.structure)
     x0 = x0.contiguous(memory_format=torch.channels_last)
     noise = noise_of(batch.noise_seed, x0)
-    globals_ = torch.where(batch.told[:, 1:], batch.style if is_image else batch.density, torch.nan)
+    look = None
+    if batch.look is not None and batch.look_given is not None:
+        look = batch.look.float() / 127.5 - 1
+        look = torch.where(batch.look_given.view(-1, 1, 1, 1), look, torch.nan)
     cond = _condition(batch, config) if config.network.cond_channels else None
     loss = _v_loss if config.objective == "v" else _eps_loss
-    return loss(lambda x_t, t: network(x_t, t, cond, globals_), x0, noise, batch.u).mean()
+
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        return network(x_t, t, cond, batch.numbers, look)
+
+    return loss(predict, x0, noise, batch.u).mean()
 
 
 def noise_of(seeds: Tensor, like: Tensor) -> Tensor:
@@ -62,7 +70,7 @@ def _condition(batch: Batch, config: TrainConfig) -> Tensor:
     structure = batch.structure
     if config.network.null_token:
         structure = torch.cat([structure, torch.ones_like(structure[:, :1])], dim=1)
-    return structure * batch.told[:, 0].view(-1, 1, 1, 1)
+    return structure * batch.structure_given.view(-1, 1, 1, 1)
 
 
 def _v_loss(

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.pairs import Pair
+from napari_nudiff.dataset.pairs import Layout, Pair
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.data import Batch, Key, TrainingCrops
-from napari_nudiff.training.engine import OneCall
+from napari_nudiff.training.engine import OneCall, arithmetic
 from napari_nudiff.training.grid import sample_grid
 from napari_nudiff.training.objectives import diffusion_loss
 
@@ -38,8 +38,8 @@ class Validation:
 
     def __init__(
         self,
-        held_out: Sequence[Pair],
-        training: Sequence[Pair],
+        held_out: Sequence[Pair | Layout],
+        training: Sequence[Pair | Layout],
         config: TrainConfig,
         device: torch.device,
     ) -> None:
@@ -53,7 +53,7 @@ class Validation:
         """Loss on the held-out crops, all of it told; None where nothing is held out."""
         if not self.has_held_out:
             return None
-        network, size = OneCall(unet), self.config.stages[0].batch_crops
+        network, size = OneCall(unet, arithmetic(self.config)), self.config.stages[0].batch_crops
         at_a_time = max(_AT_A_TIME // self.config.crop_px**2, 1)
         total = 0.0
         for first in range(0, size, at_a_time):

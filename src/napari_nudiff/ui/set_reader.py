@@ -114,6 +114,7 @@ def _sample_leaf(path: Path) -> _Leaf:
 
 def _loaded(entry: LabelledImage) -> Planes:
     loaded = entry.load()
+    assert loaded.image is not None  # only layouts have none, and they are not exported
     return loaded.image, loaded.labels
 
 

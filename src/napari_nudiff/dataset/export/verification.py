@@ -156,6 +156,7 @@ def _check_pair(entry: LabelledImage, row: Row, form: Format) -> list[Problem]:
         loaded = entry.load()
     except (NudiffError, OSError, ValueError, KeyError) as error:
         return [Problem("error", entry.name, "cannot be read", f"in {where}: {error}")]
+    assert loaded.image is not None  # only layouts have none, and they are not exported
     complaints = []
     if entry.group != row.split:
         complaints.append(f"it lies in {entry.group}")

@@ -15,15 +15,19 @@ from napari_nudiff.dataset.readers.coco import find_coco
 from napari_nudiff.dataset.readers.files import Tree
 from napari_nudiff.dataset.readers.hovernet import find_hovernet
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
+from napari_nudiff.dataset.readers.layouts import find_layouts
 from napari_nudiff.dataset.readers.pairs import find_pairs
 from napari_nudiff.dataset.readers.pannuke import find_pannuke
+from napari_nudiff.dataset.readers.points import find_points
 from napari_nudiff.dataset.readers.prepared import find_prepared
 from napari_nudiff.dataset.readers.qupath import find_qupath
 from napari_nudiff.errors import DatasetError, RequestError
 
-__all__ = ["READERS", "LabelledImage", "Loaded", "Reader", "find_images"]
+__all__ = ["LAYOUTS", "READERS", "LabelledImage", "Loaded", "Reader", "find_images"]
 
 Reader = Callable[[Tree], list[LabelledImage]]
+
+LAYOUTS = "layouts"
 
 READERS: dict[str, Reader] = {
     "prepared": find_prepared,
@@ -33,11 +37,16 @@ READERS: dict[str, Reader] = {
     "hovernet": find_hovernet,
     "aperio": find_aperio,
     "pairs": find_pairs,
+    "points": find_points,
+    LAYOUTS: find_layouts,
 }
-"""Of several kinds in one source that with most images counts; of equals the first here."""
+"""Of several kinds in one source that with most images counts; of equals the first here.
+
+Layouts are read only where they are asked for.
+"""
 
 
-_SAYS_EACH = {"prepared", "pannuke", "pairs"}  # these miss no image, or say so for each
+_SAYS_EACH = {"prepared", "pannuke", "pairs", LAYOUTS}  # these miss no image, or say so for each
 _LISTED = 5
 
 
@@ -69,10 +78,12 @@ def find_images(source: Path, kind: str | None = None) -> tuple[list[LabelledIma
     tree = Tree.of(source)
     found: dict[str, list[LabelledImage]] = {}
     damaged: list[DatasetError] = []
-    for name in [kind] if kind else READERS:
+    for name in [kind] if kind else [k for k in READERS if k != LAYOUTS]:
         try:
             found[name] = READERS[name](tree)
         except DatasetError as error:
+            if name == "prepared":  # read otherwise, its images would lose their split
+                raise
             damaged.append(error)
     chosen = max(found, key=lambda name: len(found[name]), default="")
     if not found.get(chosen):
@@ -102,7 +113,8 @@ def _nothing(source: Path, kind: str | None) -> str:
     return (
         f"No {wanted} in {Path(source).resolve()}. Known are images/ with labels/ or masks/ of the "
         "same stems, X.tif with X_masks.tif, HoVer-Net .mat, Aperio .xml, QuPath .geojson, COCO "
-        ".json and PanNuke images.npy with masks.npy; see docs/data.md."
+        ".json, PanNuke images.npy with masks.npy, X.tif with points in X.csv, and labels without "
+        f"images (--kind {LAYOUTS}); see docs/data.md."
     )
 
 

@@ -26,7 +26,7 @@ IMAGE_FOLDERS = ("images", "image", "imgs", "img", "tissue images")
 
 _TIFF_SUFFIXES = (".tif", ".tiff")
 _PLAUSIBLE_UM_PER_PX = (0.05, 5.0)  # outside it is a resolution for printing, such as 72 dpi
-_ASIDE = {"annotations", "annotation", "labels"}  # folders whose images are beside them
+_ASIDE = {"annotations", "annotation", "labels", "points"}  # folders whose images are beside them
 _UNIT_UM = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3, "cm": 1e4, "nm": 1e-3}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.readers.files import Tree
@@ -20,10 +21,10 @@ class Loaded(NamedTuple):
 
     Attributes
     ----------
-    image : ndarray
-        As in the file.
+    image : ndarray or None
+        As in the file; None of a layout without one.
     labels : ndarray
-        As in the file; of outlines, what they cover.
+        As in the file; of outlines, what they cover; of points, empty.
     um_per_px : float or None
         None where the files do not tell.
     notes : tuple of str
@@ -32,14 +33,32 @@ class Loaded(NamedTuple):
         Number of the class at each pixel, 0 = none; None where the files have no classes.
     type_names : mapping of int to str
         What the classes are called.
+    points : ndarray, (n, 2), float, or None
+        Row and column of each nucleus, where there are no outlines; the centre of the first pixel
+        is 0, 0.
+    point_classes : tuple of str
+        The class of each point, "" where it has none.
     """
 
-    image: NDArray[Any]
+    image: NDArray[Any] | None
     labels: NDArray[Any]
     um_per_px: float | None = None
     notes: tuple[str, ...] = ()
     types: NDArray[Any] | None = None
     type_names: Mapping[int, str] = MappingProxyType({})
+    points: NDArray[np.float64] | None = None
+    point_classes: tuple[str, ...] = ()
+
+    def with_classes(self, classes: Mapping[int, str]) -> Loaded:
+        """The same with the classes of its labels' ids, where labels are one plane of ids."""
+        if self.labels.ndim != 2 or not classes:
+            return self
+        names = dict(enumerate(sorted(set(classes.values())), 1))
+        numbers = {name: number for number, name in names.items()}
+        ids, place = np.unique(self.labels, return_inverse=True)
+        of_id = np.array([numbers.get(classes.get(i, ""), 0) for i in ids.tolist()])
+        types = of_id[place.reshape(self.labels.shape)]
+        return self._replace(types=types, type_names=names)
 
 
 @dataclass(frozen=True)

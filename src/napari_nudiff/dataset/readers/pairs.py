@@ -6,6 +6,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from napari_nudiff.dataset.classes import CLASSES_FOLDER, read_classes
 from napari_nudiff.dataset.readers.files import (
     IMAGE_FOLDERS,
     IMAGE_SUFFIXES,
@@ -37,9 +38,12 @@ def find_pairs(tree: Tree) -> list[LabelledImage]:
     return found
 
 
-def load_pair(image: Path, labels: Path) -> Loaded:
-    """Read one image and its label image."""
-    return Loaded(read_array(image), read_array(labels), read_um_per_px(image))
+def load_pair(image: Path | None, labels: Path) -> Loaded:
+    """Read one image, if any, its label image, and ``classes/NAME.csv`` beside ``labels``."""
+    table = labels.parent.parent / CLASSES_FOLDER / f"{labels.stem}.csv"
+    classes = read_classes(table) if table.is_file() else {}
+    pixels = None if image is None else read_array(image)
+    return Loaded(pixels, read_array(labels), read_um_per_px(image or labels)).with_classes(classes)
 
 
 def _twin_folders(folders: Folders) -> list[tuple[Path, Path]]:
@@ -54,11 +58,11 @@ def _twin_folders(folders: Folders) -> list[tuple[Path, Path]]:
 
 
 def _beside_each_other(tree: Tree, files: list[Path]) -> list[LabelledImage]:
-    masks = {f.stem: f for f in files if _is_label(f) and f.stem != _bare(f.stem)}
+    masks = {f.stem: f for f in files if _is_label(f) and f.stem != bare(f.stem)}
     if not masks:
         return []
     images = [f for f in files if f.stem not in masks and not f.stem.endswith(_BYPRODUCTS)]
-    return _match(tree, images, {_bare(stem): path for stem, path in masks.items()}, False)
+    return _match(tree, images, {bare(stem): path for stem, path in masks.items()}, False)
 
 
 def _match(
@@ -83,13 +87,13 @@ def _match(
 
 
 def _by_stem(files: list[Path]) -> dict[str, Path]:
-    return {_bare(f.stem): f for f in files if _is_label(f)}
+    return {bare(f.stem): f for f in files if _is_label(f)}
 
 
 def _is_label(path: Path) -> bool:
     return path.suffix.lower() in LABEL_SUFFIXES
 
 
-def _bare(stem: str) -> str:
+def bare(stem: str) -> str:
     """A stem without the ending that marks a label image."""
     return next((stem.removesuffix(end) for end in MASK_ENDINGS if stem.endswith(end)), stem)

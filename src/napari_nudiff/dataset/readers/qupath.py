@@ -1,4 +1,4 @@
-"""QuPath: one GeoJSON file an image."""
+"""QuPath: one GeoJSON file an image, with outlines or with points."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ def _is_geojson(path: Path) -> bool:
 
 def _load(image_path: Path, path: Path) -> Loaded:
     image = read_array(image_path)
+    if (points := _points(path)) is not None:
+        empty = np.zeros(image.shape[:2], dtype=np.int32)
+        return points._replace(image=image, labels=empty, um_per_px=read_um_per_px(image_path))
     nuclei, notes, classes = _read(path)
     labels, lost = draw_nuclei(nuclei, image.shape[:2])
     names = dict(enumerate(sorted({name for name in classes if name}), start=1))
@@ -67,9 +70,41 @@ def _read(path: Path) -> tuple[list[list[Polygon]], list[str], list[str]]:
     return [shapes[i] for i in areas], notes, [classes[i] for i in areas]
 
 
+def _points(path: Path) -> Loaded | None:
+    """Points, where they are what was annotated: there are more of them than of areas."""
+    places: list[object] = []
+    classes: list[str] = []
+    areas = 0
+    try:
+        for feature in _features(path):
+            geometry, kind = _geometry(feature), _object_type(feature)
+            here = [] if kind in _NO_NUCLEI else _places(geometry)
+            places += here
+            classes += [_class_of(feature)] * len(here)
+            areas += kind not in _NO_NUCLEI and "Polygon" in geometry["type"]
+        if not places or len(places) <= areas:
+            return None
+        xy = as_ring(places)
+    except (DatasetError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{path.name} holds a damaged object: {error}") from error
+    notes = (f"{areas} areas beside {len(places)} points left out",) if areas else ()
+    none = np.zeros((0, 0), dtype=np.int32)
+    points = xy[:, ::-1] - 0.5  # from the corner of the first pixel to its centre
+    return Loaded(None, none, None, notes, points=points, point_classes=tuple(classes))
+
+
+def _places(geometry: dict[str, Any]) -> list[object]:
+    if geometry["type"] == "Point":
+        return [geometry["coordinates"]]
+    return list(geometry["coordinates"]) if geometry["type"] == "MultiPoint" else []
+
+
 def _class_of(feature: Feature) -> str:
+    """A class, or one derived of others, such as Tumor: Positive."""
     told = (feature.get("properties") or {}).get("classification") or {}
-    return str(told.get("name", "")) if isinstance(told, dict) else ""
+    if not isinstance(told, dict):
+        return ""
+    return str(told.get("name") or ": ".join(map(str, told.get("names") or ())))
 
 
 def _features(path: Path) -> list[Feature]:
