@@ -5,7 +5,7 @@ first window: Python, torch, zarr and the network.
 
     python benchmarks/large.py [--sides 1024 2048 4096 8192] [--steps 1] [--checkpoint tiny]
         [--sampler dpmpp_2m] [--in-memory] [--folder DIR] [--json OUT]
-    python benchmarks/large.py --seams --checkpoint tnbc-compact-image --sides 1024 --steps 12
+    python benchmarks/large.py --seams --checkpoint NAME --sides 1024 --steps 12
 
 ``tiny`` is an untrained network: enough to see memory, in minutes. Any checkpoint can be named.
 

@@ -1,7 +1,7 @@
 """A walk through the studio with a real mouse and real keys, filmed.
 
-Opens napari with the demo's layout on the X display that there is (a virtual one will do: the
-events go through the X server's XTEST extension, as those of a person do), walks the loop -
+Opens napari with a part of the demo's layout on the X display that there is (a virtual one will
+do: the events go through the X server's XTEST extension, as those of a person do), walks the loop -
 render, edit, render what changed, stain, variations, compare, apply - and leaves screenshots and a
 GIF in the folder given.
 
@@ -11,11 +11,13 @@ GIF in the folder given.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -24,6 +26,9 @@ from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QGuiApplication, QImage
 from qtpy.QtWidgets import QApplication, QWidget
+from scipy.ndimage import distance_transform_edt
+from skimage.measure import regionprops
+from skimage.segmentation import clear_border
 from Xlib import XK, X, display
 from Xlib.ext import xtest
 
@@ -33,7 +38,8 @@ _SIDE_PX = 256
 _FRAME_S = 0.4
 _GIF_WIDTH_PX = 720
 _COLOURS = 128
-_LIMIT_S = 90.0
+_MOST_FRAMES = 100  # a slow machine would make a long film
+_LIMIT_S = 300.0
 
 
 class Camera:
@@ -61,7 +67,8 @@ class Camera:
 
     def develop(self, path: Path) -> None:
         """Write the film: what stays from one frame to the next is not stored again."""
-        pictures = [Image.fromarray(frame) for frame in self._frames]
+        every = math.ceil(len(self._frames) / _MOST_FRAMES)
+        pictures = [Image.fromarray(frame) for frame in self._frames[::every]]
         some = np.concatenate(self._frames[:: max(len(self._frames) // 8, 1)])
         palette = Image.fromarray(some).quantize(_COLOURS)
         drawn = [
@@ -196,10 +203,22 @@ class Tour:
         self._out = out
         self.camera = Camera()
         self.hands = Hands(self.camera)
-        self.viewer, self.dock = open_demo(_SIDE_PX)
+        self.viewer, self.dock = open_demo()
         self.viewer.window._qt_window.move(0, 0)
-        self.layout = self.viewer.layers["TNBC 10-1 layout"]
+        self.layout = self._part_of_layout()
         self.hands.wait(3)
+
+    def _part_of_layout(self) -> Any:
+        """A layout without an image yet, small enough to watch its renders form."""
+        image, layout = self.viewer.layers
+        self.dock.nuclei_panel.toolbox.leave()
+        self.dock.message.clear()
+        self.dock.session.editing.scope = "whole"
+        self.viewer.layers.remove(image)
+        layout.data = layout.data[:_SIDE_PX, :_SIDE_PX].copy()
+        layout.metadata.clear()
+        layout.contour = 0
+        return layout
 
     def walk(self) -> None:
         """From a layout to a kept image."""
@@ -223,12 +242,14 @@ class Tour:
         """Move a nucleus, delete another, and draw one."""
         tools, hands = self.dock.nuclei_panel.tool_bar, self.hands
         hands.click(tools.tools["select"])
-        hands.drag(self.on_canvas(95, 162), self.on_canvas(120, 150))
-        hands.move(self.on_canvas(77, 142))
+        moved, deleted = self.nucleus_near(100, 150), self.nucleus_near(150, 100)
+        hands.drag(self.on_canvas(*moved), self.on_canvas(*self.free_place()))
+        hands.move(self.on_canvas(*deleted))
         hands.press()
         hands.key("Delete")
         hands.click(tools.tools["ellipse"])
-        hands.drag(self.on_canvas(50, 100), self.on_canvas(74, 132))
+        row, col = self.free_place()
+        hands.drag(self.on_canvas(row - 10, col - 14), self.on_canvas(row + 10, col + 14))
         self.keep("tour-2-edited.png")
 
     def render_changes(self) -> None:
@@ -278,7 +299,9 @@ class Tour:
         self.layout.mode = "paint"
         self.layout.brush_size = 14
         self.layout.selected_label = int(self.layout.data.max()) + 1
-        hands.drag(self.on_canvas(60, 30), self.on_canvas(64, 44), self.on_canvas(58, 36))
+        row, col = self.free_place()
+        path = (row, col - 6), (row + 4, col + 8), (row - 2, col)
+        hands.drag(*(self.on_canvas(*point) for point in path))
         hands.wait(4)
         self.keep("tour-5-live.png")
         hands.click(self.dock.run_panel.live)
@@ -293,6 +316,22 @@ class Tour:
         """Keep a picture of the screen."""
         self.hands.wait(0.3)
         iio.imwrite(self._out / name, screen())
+
+    def nucleus_near(self, row: float, col: float) -> tuple[float, float]:
+        """A pixel inside of the whole nucleus that is nearest to a place."""
+        inside = [
+            nucleus
+            for nucleus in regionprops(clear_border(self.layout.data))
+            if self.layout.data[tuple(np.round(nucleus.centroid).astype(int))] == nucleus.label
+        ]
+        nearest = min(inside, key=lambda nucleus: math.dist(nucleus.centroid, (row, col)))
+        return nearest.centroid
+
+    def free_place(self) -> tuple[float, float]:
+        """The place that is farthest from all nuclei and from the border."""
+        free = np.pad(self.layout.data == 0, 1)  # beyond the border nothing is free
+        row, col = np.unravel_index(distance_transform_edt(free).argmax(), free.shape)
+        return float(row - 1), float(col - 1)
 
     def on_canvas(self, row: float, col: float) -> QPoint:
         """Where a pixel of the layout is on the screen."""

@@ -18,9 +18,9 @@ def rectangle(height, width, shape=(20, 24), top=5, left=6, dtype=np.int32):
 
 
 @pytest.mark.parametrize("i", range(6))
-@pytest.mark.parametrize("data", ["monuseg", "tnbc"])
-def test_equals_the_official_maps(golden, data, i):
-    labels, official, _ = golden[f"{data}{i}"]
+@pytest.mark.parametrize("kind", ["scattered", "overlapping"])
+def test_equals_the_official_maps(golden, kind, i):
+    labels, official, _ = golden[f"{kind}{i}"]
     structure = encode_structure(labels)
     assert structure.dtype == np.float32
     np.testing.assert_array_equal(structure[0], labels > 0)
@@ -36,7 +36,7 @@ def test_maps_of_a_rectangle_by_hand():
 
 
 def test_background_is_zero_and_ranges_are_full(golden):
-    labels = golden["monuseg0"][0]
+    labels = golden["overlapping0"][0]
     structure = encode_structure(labels)
     assert not structure[:, labels == 0].any()
     assert structure[1:].min() == -1 and structure[1:].max() == 1

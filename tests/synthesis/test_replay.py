@@ -1,5 +1,7 @@
 import json
+from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
@@ -8,6 +10,8 @@ from napari_nudiff.synthesis.local import Sides, extend_image, rerender
 from napari_nudiff.synthesis.pipeline import completed, render
 from napari_nudiff.synthesis.replay import request_of
 from napari_nudiff.synthesis.request import EditRequest, RenderRequest
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -38,6 +42,17 @@ def test_a_chain_of_edits_is_made_again_from_the_last_ones_provenance_alone(chai
     again = completed(request_of(stored))
     assert np.array_equal(again.image, chain[-1].image)
     assert again.provenance == chain[-1].provenance
+
+
+def test_an_image_of_an_older_version_is_made_again(tmp_path, monkeypatch) -> None:
+    """By the model that its request names, fetched from where the repository keeps it."""
+    monkeypatch.setenv("NUDIFF_CACHE", str(tmp_path))
+    monkeypatch.setenv("NUDIFF_BASE_URL", str(ROOT / "checkpoints"))
+    stored = ROOT / "tests" / "data" / "requests" / "tnbc-compact.json"
+    again = completed(request_of(json.loads(stored.read_text()))).image
+    before = iio.imread(stored.with_suffix(".png"))
+    # Equal bytes on an equal processor; another one may round a value differently.
+    assert np.abs(again.astype(int) - before).max() <= 1
 
 
 def test_a_chain_holds_one_whole_layout(chain) -> None:
