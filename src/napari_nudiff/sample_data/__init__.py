@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_nudiff.nuclei.descriptors import UM_PER_PX
 from napari_nudiff.nuclei.layout import scatter_nuclei
 
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
@@ -18,7 +19,6 @@ LayerData = tuple[NDArray[Any], dict[str, Any], str]
 RENDERED_PAIR = "rendered.nudiff"
 """An image that the embedded models made, with its layout, as a file in this folder."""
 
-_UM_PER_PX = 0.25
 _TNBC = {
     "licence": "CC BY 4.0",
     "citation": (
@@ -72,7 +72,7 @@ def _scattered(side_px: int, name: str) -> LayerData:
 def _attributes(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
-        "scale": (_UM_PER_PX, _UM_PER_PX),
+        "scale": (UM_PER_PX, UM_PER_PX),
         "units": ("um", "um"),
         "axis_labels": ("y", "x"),
         "metadata": dict(metadata),  # a copy: the layer's owner may write into it

@@ -13,7 +13,6 @@ from napari_nudiff.checkpoints import default_checkpoint
 if TYPE_CHECKING:
     from napari_nudiff.synthesis.request import EditRequest, LayoutRequest, RenderRequest
 
-UM_PER_PX = 0.25  # of the layouts made here: what the embedded models were trained at
 MAX_SEED = 999_999  # of those drawn here: short enough to read out
 
 SAMPLERS = {

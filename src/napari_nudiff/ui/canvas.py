@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.nuclei.descriptors import UM_PER_PX
 from napari_nudiff.nuclei.edit import as_edit
 from napari_nudiff.nuclei.stain import style_of
-from napari_nudiff.session.settings import UM_PER_PX
 from napari_nudiff.ui.frame import Frame
 
 if TYPE_CHECKING:

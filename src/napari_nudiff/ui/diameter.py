@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from napari_nudiff.session.settings import UM_PER_PX
+from napari_nudiff.nuclei.descriptors import UM_PER_PX
 
 
 def diameter_um(area_px: float) -> float:
