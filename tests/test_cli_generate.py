@@ -161,6 +161,25 @@ def test_processes_share_the_appearances(generate, lab, scaled, tmp_path):
     assert {request["um_per_px"] for request in requests_in(tmp_path / "one")} == {0.5}
 
 
+def test_given_layouts_keep_their_scale(generate, scaled, tmp_path, capsys):
+    labels = scatter_nuclei((64, 64), density=0.3, seed=1)
+    for name, um_per_px in {"a": 0.5, "b": 0.5, "c": 0.25, "d": None}.items():
+        write_layout(tmp_path / f"{name}.tif", labels, um_per_px)
+
+    def made(*names: str, told: tuple = ()) -> set[float]:
+        out = tmp_path / "".join((*names, *map(str, told)))
+        files = [tmp_path / f"{name}.tif" for name in names]
+        assert generate(out, "--count", 1, *scaled, "--layouts", *files, *told) == 0
+        return {request["um_per_px"] for request in requests_in(out)}
+
+    assert made("a", "b") == {0.5}
+    assert made("c", "d") == {0.25}
+    assert made("a", "c", told=("--um-per-px", 0.4)) == {0.4}
+    mixed = ["--layouts", tmp_path / "a.tif", tmp_path / "c.tif"]
+    assert generate(tmp_path / "mixed", "--count", 1, *scaled, *mixed) == 2
+    assert "0.25 to 0.5 um per px" in capsys.readouterr().err
+
+
 def test_an_appearance_can_be_varied(generate, scaled, tmp_path):
     assert generate(tmp_path, "--count", 1, *scaled, "--vary-appearance", 0.5) == 0
     assert requests_in(tmp_path)[0]["appearance_spread"] == 0.5

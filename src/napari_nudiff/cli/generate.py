@@ -135,6 +135,8 @@ def _plan(args: argparse.Namespace) -> GenerationPlan:
         changes["stains"] = tuple(args.stain)
     if args.layouts:
         changes |= _layouts(args.layouts)
+        if args.um_per_px is None:
+            changes |= _scale_of(changes["given"])
     if args.no_turns:
         changes["turn"] = False
     return GenerationPlan.from_dict(first.to_dict() | changes)
@@ -167,6 +169,22 @@ def _layouts(told: Sequence[str]) -> dict[str, Any]:
         return {"layouts": told[0], "given": ()}
     files = [str(file.resolve()) for path in map(Path, told) for file in _label_files(path)]
     return {"layouts": "given", "given": tuple(files)}
+
+
+def _scale_of(files: Sequence[str]) -> dict[str, float]:
+    """Resolution that files of layouts have in common; {} = 0.25, or nothing says so."""
+    from napari_nudiff.dataset.pyramid import um_per_px_of
+    from napari_nudiff.nuclei.descriptors import UM_PER_PX
+
+    found = sorted({um for file in files if (um := um_per_px_of(Path(file))) is not None})
+    if not found or max(found[-1], UM_PER_PX) < 1.1 * min(found[0], UM_PER_PX):
+        return {}
+    if found[-1] > 1.1 * found[0]:
+        raise RequestError(
+            f"The layouts have {found[0]:g} to {found[-1]:g} um per px. Give those of one "
+            "resolution, or --um-per-px UM to take all as of that."
+        )
+    return {"um_per_px": found[0]}
 
 
 def _label_files(path: Path) -> list[Path]:

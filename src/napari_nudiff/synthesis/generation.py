@@ -255,9 +255,9 @@ def require_known(plan: GenerationPlan) -> None:
     for checkpoint in [image, *drawn]:
         if plan.um_per_px is not None and not checkpoint.makes(plan.um_per_px):
             raise RequestError(
-                f"{checkpoint.name} makes {checkpoint.um_per_px:g} um per px only; "
-                f"{plan.um_per_px:g} was asked for. Nothing was written. Choose a model that "
-                "knows several resolutions (nudiff models list)."
+                f"{checkpoint.name} makes {checkpoint.um_per_px:g} um per px only; the plan is of "
+                f"{plan.um_per_px:g}. Nothing was written. Choose a model that knows several "
+                f"resolutions (nudiff models list), or take --um-per-px {checkpoint.um_per_px:g}."
             )
 
 
