@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.distance import pdist
 
+from napari_nudiff.checkpoints import DEFAULT_IMAGE
 from napari_nudiff.dataset.images import write_rgb
 from napari_nudiff.dataset.pairs import Pair, load_pairs
 from napari_nudiff.evaluation.agreement import Field, Score, score
@@ -151,7 +152,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--held-out", nargs="+", default=["tnbc_09_*", "tnbc_10_*"])
-    parser.add_argument("--checkpoint", default="tnbc-compact-image")
+    parser.add_argument("--checkpoint", default=DEFAULT_IMAGE)
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.5])
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 6, 8, 12, 16, 20, 30, 50, 100])
     parser.add_argument("--samplers", nargs="+", default=["dpmpp_2m"])

@@ -20,7 +20,7 @@ from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.dataset.writers import FORMATS
 from napari_nudiff.dataset.writers.member import Member, Shard
 from napari_nudiff.nuclei.layout import scatter_nuclei
-from napari_nudiff.sample_data import tnbc_pair
+from napari_nudiff.sample_data import rendered_pair
 
 PLAIN = "PNG and TIFF"
 
@@ -53,8 +53,8 @@ def main() -> None:
 
 
 def member(number: int, side: int) -> Member:
-    """A part of real tissue with as many nuclei as tissue has."""
-    (image, _, _), _ = tnbc_pair()
+    """A part of a render with as many nuclei as tissue has."""
+    (image, _, _), _ = rendered_pair()
     rolled = np.roll(np.asarray(image), 17 * number, axis=(0, 1))
     labels = scatter_nuclei((side, side), density=0.2, seed=number).astype(np.uint16)
     classes = np.ones(int(labels.max()), np.int64)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_nudiff.checkpoints import find_checkpoint, load_model
+from napari_nudiff.checkpoints import DEFAULT_IMAGE, default_checkpoint, find_checkpoint, load_model
 from napari_nudiff.cli import main
 from napari_nudiff.dataset.images import write_layout, write_rgb
 from napari_nudiff.dataset.readers.files import read_um_per_px
@@ -292,8 +292,8 @@ def test_the_process_has_the_exit_status_and_no_traceback(tmp_path) -> None:
 def test_models_list_names_the_embedded_ones(capsys) -> None:
     assert run("models", "list") == 0
     out = capsys.readouterr().out
-    assert "tnbc-compact-image" in out
-    assert "CC BY 4.0" in out
+    assert DEFAULT_IMAGE in out
+    assert default_checkpoint("image").licence in out
 
 
 def test_models_add_makes_a_file_available_by_name(
@@ -317,7 +317,7 @@ def test_models_remove_forgets_an_added_file(
     assert "mine: removed" in capsys.readouterr().out
     assert run("models", "verify", "mine") == 2
     assert run("models", "remove", "mine") == 2
-    assert run("models", "remove", "tnbc-compact-image") == 2
+    assert run("models", "remove", DEFAULT_IMAGE) == 2
     assert "cannot be removed" in capsys.readouterr().err
 
 
@@ -337,9 +337,9 @@ def test_a_head_without_width_is_refused(tmp_path, monkeypatch, capsys, width) -
 
 
 def test_models_fetch_shows_no_bar_for_an_embedded_model(capsys) -> None:
-    assert run("models", "fetch", "tnbc-compact-image") == 0
+    assert run("models", "fetch", DEFAULT_IMAGE) == 0
     captured = capsys.readouterr()
-    assert captured.out.strip().endswith("tnbc-compact-image.safetensors")
+    assert captured.out.strip().endswith(default_checkpoint("image").file)
     assert captured.err == ""
 
 

@@ -10,7 +10,7 @@ from skimage.measure import regionprops
 from napari_nudiff.cli import main
 from napari_nudiff.dataset.images import read_layout, read_rgb, write_layout, write_rgb
 from napari_nudiff.dataset.pairs import load_layouts, load_pairs
-from napari_nudiff.sample_data import tnbc_pair
+from napari_nudiff.sample_data import rendered_pair
 
 
 def prepare(*args: object) -> int:
@@ -19,8 +19,8 @@ def prepare(*args: object) -> int:
 
 @pytest.fixture
 def lab(tmp_path):
-    """Four quarters of a real image, of two patients."""
-    (image, _, _), (labels, _, _) = tnbc_pair()
+    """Four quarters of a render, as if of two patients."""
+    (image, _, _), (labels, _, _) = rendered_pair()
     for i, stem in enumerate(["p1_a", "p1_b", "p2_a", "p2_b"]):
         part = np.s_[256 * (i // 2) :, 256 * (i % 2) :]
         write_rgb(tmp_path / "lab" / "images" / f"{stem}.png", image[part][:256, :256])

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from napari_nudiff import sample_data
+from napari_nudiff.checkpoints import default_checkpoint
+from napari_nudiff.dataset.pair_file import read_pair
 from napari_nudiff.nuclei.structure import validate_layout
 
 SAMPLES = [
-    sample_data.tnbc_layout,
-    sample_data.tnbc_pair,
+    sample_data.sampled_layout,
+    sample_data.rendered_pair,
     sample_data.generated_layout,
     sample_data.large_layout,
 ]
@@ -26,36 +28,56 @@ def test_samples_carry_resolution_axes_and_licence(sample) -> None:
         assert attributes["metadata"]["licence"]
 
 
-@pytest.mark.parametrize("sample", SAMPLES[:2], ids=lambda function: function.__name__)
-def test_real_data_are_attributed(sample) -> None:
-    for _, attributes, _ in sample():
-        assert attributes["metadata"]["licence"] == "CC BY 4.0"
-        assert "Naylor" in attributes["metadata"]["citation"]
-        assert "10.5281/zenodo.1175282" in attributes["metadata"]["source"]
-        assert "connected components" in attributes["metadata"]["changes"]
+def test_the_samples_are_of_the_default_models() -> None:
+    """After a change of the default models: python scripts/make_sample_data.py."""
+    (layout,), (image, labels) = sample_data.sampled_layout(), sample_data.rendered_pair()
+    for (_, attributes, _), role in ((layout, "structure"), (image, "image"), (labels, "image")):
+        default, provenance = default_checkpoint(role), attributes["metadata"]["nudiff"]
+        assert provenance["synthetic"] is True
+        assert provenance["request"]["checkpoint"] == default.name
+        assert provenance["request"]["checkpoint_sha256"] == default.sha256
+        assert attributes["metadata"]["licence"] == default.licence
 
 
 def test_the_licence_ships_beside_the_data() -> None:
     text = (files("napari_nudiff.sample_data") / "LICENSE.md").read_text(encoding="utf-8")
     assert "CC BY 4.0" in text
-    assert "Naylor" in text
+    assert "synthetic" in text
 
 
-def test_the_real_layout_is_a_layout_of_many_nuclei() -> None:
-    labels = validate_layout(sample_data.tnbc_layout()[0][0])
+def test_no_other_image_ships_with_the_package() -> None:
+    endings = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".npz", ".nudiff", ".svs"}
+    found = [p for p in walk(files("napari_nudiff")) if f".{p.name.rpartition('.')[2]}" in endings]
+    assert [path.name for path in found] == [sample_data.RENDERED_PAIR]
+
+
+def walk(folder):
+    for path in folder.iterdir():
+        yield from walk(path) if path.is_dir() else [path]
+
+
+def test_the_sampled_layout_is_a_layout_of_many_nuclei() -> None:
+    labels = validate_layout(sample_data.sampled_layout()[0][0])
     assert labels.shape == (512, 512)
-    assert labels.dtype == np.uint16
-    assert len(np.unique(labels)) == 192
+    assert len(np.unique(labels)) > 100
 
 
 def test_the_pair_lies_on_itself() -> None:
-    (image, attributes, kind), (labels, _, _) = sample_data.tnbc_pair()
+    (image, attributes, kind), (labels, _, _) = sample_data.rendered_pair()
     assert kind == "image"
     assert attributes["rgb"] is True
     assert image.dtype == np.uint8
     assert image.shape == (*labels.shape, 3)
     # Nuclei are the darker part of H&E: a shifted or transposed layout would not be.
     assert image[labels > 0].mean() < image[labels == 0].mean() - 20
+
+
+def test_the_file_opens_as_the_same_pair() -> None:
+    pair = read_pair(files("napari_nudiff.sample_data") / sample_data.RENDERED_PAIR)
+    (image, _, _), (labels, _, _) = sample_data.rendered_pair()
+    assert np.array_equal(pair.sample.image, image)
+    assert np.array_equal(pair.sample.labels, labels)
+    assert pair.spatial["scale"] == [0.25, 0.25]
 
 
 def test_the_generated_layout_is_the_same_each_time_and_as_dense_as_asked() -> None:
@@ -65,9 +87,10 @@ def test_the_generated_layout_is_the_same_each_time_and_as_dense_as_asked() -> N
     assert (labels > 0).mean() == pytest.approx(attributes["metadata"]["density"], abs=0.05)
 
 
-def test_callers_do_not_share_metadata() -> None:
-    sample_data.tnbc_layout()[0][1]["metadata"]["licence"] = "changed"
-    assert sample_data.tnbc_layout()[0][1]["metadata"]["licence"] == "CC BY 4.0"
+def test_layers_do_not_share_metadata() -> None:
+    (_, image, _), (_, labels, _) = sample_data.rendered_pair()
+    image["metadata"]["nudiff"]["request"]["seed"] = -1
+    assert labels["metadata"]["nudiff"]["request"]["seed"] >= 0
 
 
 def test_napari_makes_layers_of_them() -> None:
@@ -81,7 +104,7 @@ def test_napari_makes_layers_of_them() -> None:
 def test_samples_need_neither_torch_nor_napari() -> None:
     code = (
         "import sys; sys.modules.update(torch=None, napari=None);"
-        "from napari_nudiff.sample_data import generated_layout, tnbc_pair;"
-        "tnbc_pair(); generated_layout()"
+        "from napari_nudiff.sample_data import generated_layout, rendered_pair;"
+        "rendered_pair(); generated_layout()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from napari_nudiff.checkpoints import (
+    DEFAULT_IMAGE,
     find_checkpoint,
     list_checkpoints,
     load_model,
@@ -25,7 +26,7 @@ from .conftest import GOLDEN_PT, write_network
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(CheckpointError, match=r"nowhere.*tnbc-compact-image.*models add"):
+    with pytest.raises(CheckpointError, match=rf"nowhere.*{DEFAULT_IMAGE}.*models add"):
         find_checkpoint("nowhere")
 
 

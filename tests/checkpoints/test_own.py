@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from napari_nudiff.checkpoints import (
+    DEFAULT_IMAGE,
     add_checkpoint,
     cache_folder,
     fetch_checkpoint,
@@ -80,10 +81,10 @@ def test_removing_a_fetched_file_keeps_its_entry(remote) -> None:
 
 def test_embedded_checkpoints_cannot_be_removed() -> None:
     with pytest.raises(CheckpointError, match="cannot be removed"):
-        remove_checkpoint("tnbc-compact-image")
+        remove_checkpoint(DEFAULT_IMAGE)
 
 
-@pytest.mark.parametrize("name", ["mine", "Mine", "tnbc-compact-image"])
+@pytest.mark.parametrize("name", ["mine", "Mine", DEFAULT_IMAGE])
 def test_a_name_that_exists_is_refused(weights, cache, name) -> None:
     before = add_checkpoint(weights, "mine")
     with pytest.raises(CheckpointError, match="already"):
@@ -133,7 +134,7 @@ def test_a_damaged_list_of_own_files_is_told_and_kept(weights, cache) -> None:
         with pytest.raises(CheckpointError, match=r"own\.json"):
             use()
     assert files_in(cache) == ["own.json"]
-    assert find_checkpoint("tnbc-compact-image").embedded
+    assert find_checkpoint(DEFAULT_IMAGE).embedded
     assert find_checkpoint(weights).role == "image"
 
 

@@ -22,14 +22,15 @@ EMBEDDED = [c for c in read_registries()[1] if c.embedded]
 
 def test_every_role_has_an_embedded_default() -> None:
     for role in ("image", "structure"):
-        assert default_checkpoint(role).name == f"tnbc-compact-{role}"
+        assert default_checkpoint(role).embedded
+        assert default_checkpoint(role).role == role
         assert {c.role for c in list_checkpoints(role)} == {role}
     with pytest.raises(CheckpointError, match="video"):
         default_checkpoint("video")
 
 
 def test_embedded_checkpoints_may_be_redistributed() -> None:
-    assert {c.licence for c in EMBEDDED} == {"CC BY 4.0"}
+    assert all(c.licence.startswith("CC BY 4.0") for c in EMBEDDED)
     assert all("Naylor" in c.training_data for c in EMBEDDED)
 
 

@@ -97,6 +97,8 @@ def test_other_tables_beside_images_are_no_points(tmp_path) -> None:
     write_rgb(tmp_path / "images" / "a.png", picture(POINTS))
     (tmp_path / "classes").mkdir()
     (tmp_path / "classes" / "a.csv").write_text("id,class\n1,tumour\n")
+    (tmp_path / "results.csv").write_text("Area,X,Y\n1,2,3\n")
+    (tmp_path / "odd.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DatasetError, match="No labelled images"):
         find_images(tmp_path)
 
@@ -221,6 +223,15 @@ def test_a_set_of_points_is_written_with_classes_and_all_problems(tmp_path) -> N
 def test_rules_for_points_are_checked(tmp_path, rules) -> None:
     with pytest.raises(RequestError, match="must be"):
         PrepareConfig((tmp_path,), rules=rules)
+
+
+def test_points_may_lie_beside_their_images(tmp_path) -> None:
+    path = write(tmp_path / "lab", "a")
+    path.rename(tmp_path / "lab" / "images" / "a.csv")
+    (found,), _ = find_images(tmp_path / "lab")
+    assert len(found.load().points) == len(POINTS)
+    (found,), _ = find_images(tmp_path / "lab" / "images" / "a.csv")
+    assert len(found.load().points) == len(POINTS)
 
 
 def test_labels_beside_points_count_first(tmp_path) -> None:

@@ -378,7 +378,7 @@ def test_patches_are_cut_from_training_images_only(tmp_path, source, crop) -> No
 
 
 def test_own_features_and_own_descriptions_choose(tmp_path, source) -> None:
-    config = PrepareConfig((source,), subset_percent=10, selection="diverse", patch_px=64)
+    config = PrepareConfig((source,), subset_percent=30, selection="diverse", patch_px=64)
     seen = []
 
     def describe(image, labels):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from napari_nudiff.evaluation.memorisation import find_copies, nearest, rank_chances
-from napari_nudiff.sample_data import tnbc_pair
+from napari_nudiff.sample_data import rendered_pair
 
 
 def patches(n: int, seed: int):
-    """Patches of real tissue that do not overlap."""
-    image = np.asarray(tnbc_pair()[0][0])
+    """Patches of a render that do not overlap."""
+    image = np.asarray(rendered_pair()[0][0])
     tiles = [
         image[y : y + 128, x : x + 128] for y in range(0, 512, 128) for x in range(0, 512, 128)
     ]
@@ -47,7 +47,7 @@ def test_every_orientation_is_looked_at(turn) -> None:
 
 
 def test_a_copy_from_anywhere_in_a_larger_image_is_found() -> None:
-    image = np.asarray(tnbc_pair()[0][0])
+    image = np.asarray(rendered_pair()[0][0])
     (near,) = nearest([image[100:228, 260:388]], [image])
     assert near.distance < 0.05
     y, x = (a + b for a, b in zip((100, 260), near.window, strict=True))

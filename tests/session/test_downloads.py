@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from napari_nudiff.checkpoints import download, find_checkpoint, local_path
+from napari_nudiff.checkpoints import DEFAULT_IMAGE, download, find_checkpoint, local_path
 from napari_nudiff.errors import CancelledError, DownloadError
 from napari_nudiff.session.catalogue import catalogue
 from napari_nudiff.session.downloads import Speed, fetching
@@ -54,7 +54,7 @@ def test_the_bytes_are_told_as_they_come(remote, server, changes) -> None:
 def test_what_is_here_takes_no_step(remote, server) -> None:
     list(fetching(NAME))
     assert list(fetching(NAME)) == []
-    assert list(fetching("tnbc-compact-image")) == []
+    assert list(fetching(DEFAULT_IMAGE)) == []
     assert server.requests.total() == 1
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_nudiff.checkpoints import default_checkpoint, find_checkpoint, load_model
+from napari_nudiff.checkpoints import DEFAULT_IMAGE, default_checkpoint, find_checkpoint, load_model
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.errors import LayoutError, RequestError
 from napari_nudiff.synthesis import backoff, tiling
@@ -312,7 +312,7 @@ while True:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's here")
 def test_a_real_limit_of_memory_is_lived_with(tmp_path) -> None:
-    command = [sys.executable, "-c", LIMITED, "tnbc-compact-image", str(400_000_000)]
+    command = [sys.executable, "-c", LIMITED, DEFAULT_IMAGE, str(400_000_000)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     note, window = result.stdout.splitlines()

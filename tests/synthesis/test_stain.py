@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from napari_nudiff.nuclei.descriptors import stain_style
-from napari_nudiff.sample_data import tnbc_pair
+from napari_nudiff.sample_data import rendered_pair
 from napari_nudiff.synthesis.local import rerender
 from napari_nudiff.synthesis.pipeline import completed
 from napari_nudiff.synthesis.request import EditRequest
@@ -36,7 +36,7 @@ def test_other_stains_are_carried_into_the_range_and_back() -> None:
 
 
 def test_a_patch_in_a_strongly_stained_image_has_its_stain() -> None:
-    image, labels = (layer[0][:128, :128] for layer in tnbc_pair())
+    image, labels = (layer[0][:128, :128] for layer in rendered_pair())
     dark = (np.array([20, 0, 10]) + image * np.array([0.75, 0.45, 0.6])).astype(np.uint8)
     nucleus = np.bincount(labels[40:90, 40:90].ravel(), minlength=2)[1:].argmax() + 1
     after = np.where(labels == nucleus, 0, labels)

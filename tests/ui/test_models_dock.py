@@ -9,7 +9,14 @@ import pytest
 import torch
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_nudiff.checkpoints import add_checkpoint, find_checkpoint, list_checkpoints, local_path
+from napari_nudiff.checkpoints import (
+    DEFAULT_IMAGE,
+    add_checkpoint,
+    find_checkpoint,
+    list_checkpoints,
+    local_path,
+    size_text,
+)
 from napari_nudiff.session.catalogue import catalogue
 from napari_nudiff.session.jobs import Job
 from napari_nudiff.synthesis.progress import Progress
@@ -24,7 +31,6 @@ cache = checkpoints_of_the_lab.cache
 weights = checkpoints_of_the_lab.weights
 server = checkpoints_of_the_lab.server
 remote = checkpoints_of_the_lab.remote
-EMBEDDED = "tnbc-compact-image"
 
 
 @pytest.fixture
@@ -60,13 +66,13 @@ def state_of(panel, name: str) -> str:
 
 def test_all_models_are_listed_with_what_counts(remote, panel) -> None:
     assert panel.list.names() == [c.name for c in sorted(list_checkpoints(), key=is_remote)]
-    assert state_of(panel, EMBEDDED) == "embedded"
+    assert state_of(panel, DEFAULT_IMAGE) == "embedded"
     assert state_of(panel, NAME) == "not fetched"
-    about = panel.list.card(EMBEDDED).about.text()
-    assert about == "image · 15.3 MB · CC BY 4.0"
-    panel.list.choose(EMBEDDED)
-    checkpoint, details = find_checkpoint(EMBEDDED), panel.details
-    assert details.licence.text() == "CC BY 4.0"
+    checkpoint, details = find_checkpoint(DEFAULT_IMAGE), panel.details
+    about = panel.list.card(DEFAULT_IMAGE).about.text()
+    assert about == f"image · {size_text(checkpoint.size_bytes)} · {checkpoint.licence}"
+    panel.list.choose(DEFAULT_IMAGE)
+    assert details.licence.text() == checkpoint.licence
     assert details.training_data.text() == checkpoint.training_data
     assert details.resolution.text() == "0.25 µm per px"
     assert details.sha256.text() == f"{checkpoint.sha256[:12]}…"
@@ -87,7 +93,7 @@ def test_buttons_are_enabled_for_what_can_be_done(remote, weights, panel, until)
     add_checkpoint(weights, "mine")
     catalogue.refresh()
     until(lambda: "mine" in panel.list.names())
-    assert enabled(EMBEDDED) == (False, True, False)
+    assert enabled(DEFAULT_IMAGE) == (False, True, False)
     assert "cannot be deleted" in panel.remove.toolTip()
     assert enabled(NAME) == (True, False, False)
     assert enabled("mine") == (False, True, True)
@@ -197,7 +203,7 @@ def test_a_question_is_about_the_chosen_model_only(weights, panel, click, until)
     panel.list.choose("mine")
     click(panel.remove)
     assert "the file that you added stays" in panel.question.text()
-    panel.list.choose(EMBEDDED)
+    panel.list.choose(DEFAULT_IMAGE)
     assert panel.question.isHidden()
 
 
@@ -244,7 +250,7 @@ def test_a_name_that_is_taken_can_be_corrected(
     click(dock.cache_panel.add)
     form = dock.add_panel
     until(lambda: not form.form.isHidden())
-    form.name.setText(EMBEDDED)
+    form.name.setText(DEFAULT_IMAGE)
     click(form.add)
     until(lambda: "already" in dock.message.text())
     assert not form.isHidden()
@@ -266,11 +272,11 @@ def test_two_docks_follow_each_other(remote, server, open_models, click, until) 
     server.behaviour = "trickle"
     first, second = open_models(), open_models()
     first.models_panel.list.choose(NAME)
-    second.models_panel.list.choose(EMBEDDED)
+    second.models_panel.list.choose(DEFAULT_IMAGE)
     click(first.models_panel.fetch)
     until(lambda: state_of(second.models_panel, NAME).endswith("%"))
     until(lambda: state_of(second.models_panel, NAME) == "fetched")
-    assert second.models_panel.list.chosen_name() == EMBEDDED
+    assert second.models_panel.list.chosen_name() == DEFAULT_IMAGE
 
 
 def test_a_dock_that_opens_during_a_download_shows_it(
@@ -314,7 +320,7 @@ def test_a_combo_box_follows_the_catalogue(remote, weights, panel, click, until,
     with qtbot.waitSignal(combo.currentIndexChanged):
         models().remove("mine")
     until(lambda: "mine" not in titles())
-    assert combo.currentData() == "", "back to the embedded one"
+    assert combo.currentData() == "", "back to the default one"
 
 
 def test_a_damaged_list_of_own_files_is_told(cache, open_models) -> None:

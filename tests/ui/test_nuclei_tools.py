@@ -184,11 +184,11 @@ def test_stamps_can_take_the_shapes_of_the_layout(open_bench) -> None:
     assert area(bench, 2) == pytest.approx(100, abs=12), "a square of 10 x 10, turned"
 
 
-def test_an_empty_layout_has_no_shapes_but_real_ones_come_instead(open_bench) -> None:
+def test_an_empty_layout_has_no_shapes_but_sampled_ones_come_instead(open_bench) -> None:
     bench = open_bench(np.zeros((96, 128), dtype=np.int32))
     bench.panel.bank.setCurrentIndex(bench.panel.bank.findData("layout"))
     bench.take("stamp")
-    assert "real ones" in bench.messages[-1]
+    assert "comes with the package" in bench.messages[-1]
     bench.mouse.click((50, 60))
     assert area(bench, 1) > 0
 

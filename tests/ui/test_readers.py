@@ -11,7 +11,7 @@ from napari_nudiff.dataset.pair_file import Pair, write_pair
 from napari_nudiff.dataset.pyramid import PyramidWriter
 from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
 from napari_nudiff.errors import DatasetError
-from napari_nudiff.sample_data import tnbc_pair
+from napari_nudiff.sample_data import rendered_pair
 from napari_nudiff.ui.readers import get_reader
 
 SPATIAL = {
@@ -27,7 +27,7 @@ SPATIAL = {
 
 @pytest.fixture
 def sample():
-    (image, _, _), (labels, _, _) = tnbc_pair()
+    (image, _, _), (labels, _, _) = rendered_pair()
     labels = np.ascontiguousarray(labels[:64, :80], np.int32)
     provenance = {
         "schema": 1,

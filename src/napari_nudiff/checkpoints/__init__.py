@@ -29,9 +29,17 @@ from napari_nudiff.checkpoints.models import (
     unload_models,
 )
 from napari_nudiff.checkpoints.own import add_checkpoint, remove_checkpoint
-from napari_nudiff.checkpoints.registry import Checkpoint, default_checkpoint, list_checkpoints
+from napari_nudiff.checkpoints.registry import (
+    DEFAULT_IMAGE,
+    DEFAULT_STRUCTURE,
+    Checkpoint,
+    default_checkpoint,
+    list_checkpoints,
+)
 
 __all__ = [
+    "DEFAULT_IMAGE",
+    "DEFAULT_STRUCTURE",
     "Checkpoint",
     "ProgressBar",
     "State",

@@ -13,6 +13,11 @@ from napari_nudiff.errors import CheckpointError
 _PACKAGED = Path(__file__).parents[1] / "checkpoints.toml"
 _OWN = "own.json"
 
+# The models that are used where no other is named; both come with the package.
+DEFAULT_STRUCTURE = "tnbc-compact-structure"
+DEFAULT_IMAGE = "tnbc-compact-image"
+DEFAULTS = (DEFAULT_STRUCTURE, DEFAULT_IMAGE)
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -90,17 +95,22 @@ def list_checkpoints(role: str | None = None) -> list[Checkpoint]:
 
 
 def default_checkpoint(role: str) -> Checkpoint:
-    """The embedded checkpoint of a role, "structure" or "image".
+    """The checkpoint that is used where no other is named.
+
+    Parameters
+    ----------
+    role : str
+        "structure" or "image".
 
     Raises
     ------
     CheckpointError
-        There is none of this role.
+        There is no such role.
     """
     for checkpoint in list_checkpoints(role):
-        if checkpoint.embedded:
+        if checkpoint.name in DEFAULTS:
             return checkpoint
-    raise CheckpointError(f"There is no embedded {role!r} model; there is 'structure' and 'image'.")
+    raise CheckpointError(f"There is no default {role!r} model; there is 'structure' and 'image'.")
 
 
 def read_registries() -> tuple[str, list[Checkpoint]]:

@@ -71,9 +71,9 @@ def write_pair(path: Path, pair: Pair) -> None:
     with atomic_path(Path(path)) as staged, zipfile.ZipFile(staged, "w") as archive:
         if pair.sample.image is not None:
             image = np.ascontiguousarray(pair.sample.image)
-            archive.writestr(_IMAGE, imagecodecs.png_encode(image, level=_QUICK))
-        archive.writestr(_LABELS, _encoded_labels(pair.sample.labels))
-        archive.writestr(_ABOUT, about, zipfile.ZIP_DEFLATED)
+            archive.writestr(_entry(_IMAGE), imagecodecs.png_encode(image, level=_QUICK))
+        archive.writestr(_entry(_LABELS), _encoded_labels(pair.sample.labels))
+        archive.writestr(_entry(_ABOUT), about, zipfile.ZIP_DEFLATED)
 
 
 def read_pair(path: Path) -> Pair:
@@ -134,6 +134,13 @@ def _require_storable(sample: Sample) -> None:
             f"The image is {image.dtype} of shape {image.shape}; 8-bit RGB of the labels' "
             f"{labels.shape} px was expected. Nothing was written."
         )
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """A part of the archive without a date: the same pair gives the same bytes."""
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = 0o600 << 16  # as `writestr` sets it where it is given a name
+    return entry
 
 
 def _encoded_about(pair: Pair) -> str:

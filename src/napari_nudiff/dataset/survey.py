@@ -176,7 +176,8 @@ def survey(
         problems += told
         records += [record] if record else []
     problems = _said_once(problems, NO_SEGMENTER)
-    problems += _without_image(records)
+    unlike = _without_image(records)
+    problems += unlike
     try:
         records = _split(records, config)
     except RequestError:
@@ -184,7 +185,7 @@ def survey(
             raise
         # Images with errors may be all that a group has: those are to be told first.
     doubles = _doubles(records)
-    bad = {p.name for p in problems + doubles if is_error(p)}
+    bad = {p.name for p in unlike + doubles if is_error(p)}
     kept = [r for r in records if r.found.name not in bad]
     clean = [_without_folders(p, config.sources) for p in problems + doubles]
     return Survey(tuple(kept), tuple(clean), len(images))

@@ -255,7 +255,7 @@ class UNet(nn.Module):
         folded = F.pixel_unshuffle(cond, self.config.stem) if self.config.stem > 1 else cond
         entry = self.entry(folded) if self.config.structure_at_input else None
         features = self._condition_levels(cond, folded)
-        scales = [norm.scale(features[level]) for level, norm in self._spade_norms()]
+        scales = [norm.scale(features[level]) for level, norm in self.spade_norms()]
         return Modulation(entry, scales)
 
     def decode(self, encoded: Encoded, modulation: Modulation | None = None) -> Tensor:
@@ -295,7 +295,7 @@ class UNet(nn.Module):
             for f in (self.config.stem * 2**level for level in range(len(self.config.widths)))
         ]
 
-    def _spade_norms(self) -> Iterator[tuple[int, SpadeNorm]]:
+    def spade_norms(self) -> Iterator[tuple[int, SpadeNorm]]:
         """Every SPADE norm with the level of the feature map that it normalises."""
         level = len(self.config.widths) - 1
         for block in (self.middle, *_blocks(self.decoder)):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.checkpoints import Checkpoint, find_checkpoint
+from napari_nudiff.checkpoints import DEFAULT_IMAGE, DEFAULT_STRUCTURE, Checkpoint, find_checkpoint
 from napari_nudiff.dataset.groups import group_of
 from napari_nudiff.dataset.images import read_layout, read_rgb
 from napari_nudiff.dataset.pairs import Pair, load_pairs
@@ -54,8 +54,8 @@ class StudyConfig:
     out: Path
     # Shell patterns of the images that are judged; empty: the split of the data set.
     held_out: tuple[str, ...] = ()
-    image: str = "tnbc-compact-image"
-    structure: str = "tnbc-compact-structure"
+    image: str = DEFAULT_IMAGE
+    structure: str = DEFAULT_STRUCTURE
     # Layouts to sample and render.
     count: int = 64
     size_px: int = 256

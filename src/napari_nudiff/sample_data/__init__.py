@@ -1,15 +1,19 @@
-"""Sample data as napari layer data, without napari and without a network."""
+"""Sample data as napari layer data, without napari and without a network.
+
+All of it is made by the package: no image here is of a real slide. `scripts/make_sample_data.py`
+makes the rendered pair.
+"""
 
 from __future__ import annotations
 
+import copy
 from importlib.resources import as_file, files
 from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.pair_file import Pair, read_pair
 from napari_nudiff.nuclei.descriptors import UM_PER_PX
 from napari_nudiff.nuclei.layout import scatter_nuclei
 
@@ -17,18 +21,8 @@ LayerData = tuple[NDArray[Any], dict[str, Any], str]
 """What napari makes a layer from: the data, the layer's attributes, the layer's type."""
 
 RENDERED_PAIR = "rendered.nudiff"
-"""An image that the embedded models made, with its layout, as a file in this folder."""
+"""A layout that the default models sampled, with its render, as a file in this folder."""
 
-_TNBC = {
-    "licence": "CC BY 4.0",
-    "citation": (
-        "P. Naylor, M. Laé, F. Reyal, T. Walter. Segmentation of Nuclei in Histopathology Images "
-        "by Deep Regression of the Distance Map. IEEE Transactions on Medical Imaging, 2018."
-    ),
-    "source": "https://doi.org/10.5281/zenodo.1175282",
-    "changes": "The instances are the connected components of the published mask.",
-    "held_out": "Patient 10, which the embedded models never saw.",
-}
 _SCATTERED = {
     "density": 0.22,
     "mean_area_px": 400.0,
@@ -38,19 +32,20 @@ _SCATTERED = {
 }
 
 
-def tnbc_layout() -> list[LayerData]:
-    """A real layout: 191 nuclei of breast cancer and its lymphocytes, 512 x 512 px at 0.25 um."""
-    with as_file(files(__name__) / "tnbc_10_1_labels.tif") as path:
-        labels = tifffile.imread(path)  # (512, 512), uint16
-    return [(labels, _attributes("TNBC 10-1 layout", _TNBC), "labels")]
+def sampled_layout() -> list[LayerData]:
+    """A layout of the default structure model, 512 x 512 px at 0.25 um."""
+    pair = _pair()
+    return [(pair.sample.labels, _synthetic("Sampled layout", pair.notes["layout"]), "labels")]
 
 
-def tnbc_pair() -> list[LayerData]:
-    """The real H&E image of `tnbc_layout`, with that layout."""
-    with as_file(files(__name__) / "tnbc_10_1.png") as path:
-        image = iio.imread(path)  # (512, 512, 3), uint8
-    attributes = {**_attributes("TNBC 10-1", _TNBC), "rgb": True}
-    return [(image, attributes, "image"), *tnbc_layout()]
+def rendered_pair() -> list[LayerData]:
+    """The layout of `sampled_layout` with its render by the default image model."""
+    sample = _pair().sample
+    assert sample.image is not None
+    image, labels = (
+        _synthetic(name, sample.provenance) for name in ("Rendered tissue", "Sampled layout")
+    )
+    return [(sample.image, image | {"rgb": True}, "image"), (sample.labels, labels, "labels")]
 
 
 def generated_layout() -> list[LayerData]:
@@ -61,6 +56,16 @@ def generated_layout() -> list[LayerData]:
 def large_layout() -> list[LayerData]:
     """A layout as `generated_layout`, 2048 x 2048 px: some 2,300 nuclei."""
     return [_scattered(2048, "Large generated layout")]
+
+
+def _pair() -> Pair:
+    with as_file(files(__name__) / RENDERED_PAIR) as path:
+        return read_pair(path)
+
+
+def _synthetic(name: str, provenance: dict[str, Any]) -> dict[str, Any]:
+    licence = provenance["checkpoint"]["licence"]
+    return _attributes(name, {"licence": licence, "nudiff": provenance})
 
 
 def _scattered(side_px: int, name: str) -> LayerData:
@@ -75,5 +80,5 @@ def _attributes(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
         "scale": (UM_PER_PX, UM_PER_PX),
         "units": ("um", "um"),
         "axis_labels": ("y", "x"),
-        "metadata": dict(metadata),  # a copy: the layer's owner may write into it
+        "metadata": copy.deepcopy(metadata),  # the layer's owner may write into it
     }

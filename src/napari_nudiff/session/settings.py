@@ -52,7 +52,7 @@ class LayoutSettings:
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 
-    checkpoint: str = ""  # "" = the embedded one
+    checkpoint: str = ""  # "" = the default one
     height_px: int = 256
     width_px: int = 256
     um_per_px: float = UM_PER_PX
@@ -83,7 +83,7 @@ class RenderSettings:
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 
-    checkpoint: str = ""  # "" = the embedded one
+    checkpoint: str = ""  # "" = the default one
     seed: int = 0
     # Draw a seed before each render.
     new_seed: bool = False

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from napari_nudiff.checkpoints import DEFAULT_IMAGE, DEFAULT_STRUCTURE
 from napari_nudiff.errors import RequestError
 from napari_nudiff.nuclei.stain import PRESETS, Style, vary_style
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
@@ -58,8 +59,8 @@ class GenerationPlan:
     steps: int = 20
     layout_steps: int = 20
     sampler: str = "dpmpp_2m"
-    image_checkpoint: str = "tnbc-compact-image"
-    structure_checkpoint: str = "tnbc-compact-structure"
+    image_checkpoint: str = DEFAULT_IMAGE
+    structure_checkpoint: str = DEFAULT_STRUCTURE
     precision: str = "auto"
     device: str = "auto"
     # Side of a pixel of layouts and images; None = that of the models.

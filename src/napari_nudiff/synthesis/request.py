@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from napari_nudiff.checkpoints import DEFAULT_IMAGE, DEFAULT_STRUCTURE
 from napari_nudiff.diffusion.samplers import SAMPLERS
 from napari_nudiff.errors import RequestError
 
@@ -88,7 +89,7 @@ class SynthesisRequest:
 class LayoutRequest(SynthesisRequest):
     """A layout of nuclei to sample with the structure model."""
 
-    checkpoint: str = "tnbc-compact-structure"
+    checkpoint: str = DEFAULT_STRUCTURE
     height_px: int = 256
     width_px: int = 256
     # Foreground fraction and mean area of the nuclei to ask for; None = as it comes.
@@ -120,7 +121,7 @@ class LayoutRequest(SynthesisRequest):
 class RenderRequest(SynthesisRequest):
     """An image to render from a layout; the layout itself is stored beside the request."""
 
-    checkpoint: str = "tnbc-compact-image"
+    checkpoint: str = DEFAULT_IMAGE
     # Classifier-free guidance u + s (c - u); 1 = off.
     guidance: float = 1.2
     # Noise levels between which guidance acts.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -13,10 +12,11 @@ from torch.func import functional_call
 from torch.utils.data import DataLoader
 
 from napari_nudiff.checkpoints import load_model
-from napari_nudiff.diffusion.unet import CONDITIONS, UNet, UNetConfig
+from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.errors import RequestError
 from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.data import Batch, CropKeys, TrainingCrops
+from napari_nudiff.training.transfer import take_weights
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -128,31 +128,8 @@ def make_network(config: TrainConfig) -> UNet:
     torch.manual_seed(config.seed)
     unet = UNet(config.network)
     if config.start_from:
-        _begin_with(unet, load_model(config.start_from).unet, config.start_from)
+        take_weights(unet, load_model(config.start_from).unet, config.start_from)
     return unet
-
-
-def _begin_with(unet: UNet, other: UNet, name: str) -> None:
-    """Take over weights. Conditions that the other network did not know have no effect at first."""
-    ours, theirs = unet.config, other.config
-    if replace(theirs, conditions=ours.conditions) != ours:
-        raise RequestError(
-            f"start_from = {name!r} is a network of another shape than this recipe's. Copy its "
-            "[network] settings into the configuration, or leave it out."
-        )
-    state = unet.state_dict() | dict(other.state_dict())
-    key = "global_embed.0.weight"
-    if key in state and ours.conditions != theirs.conditions:
-        old = dict(zip(_inputs(theirs), state[key].unbind(dim=1), strict=True))
-        nothing = torch.zeros(len(state[key]))
-        state[key] = torch.stack([old.get(given, nothing) for given in _inputs(ours)], dim=1)
-    unet.load_state_dict(state)
-
-
-def _inputs(network: UNetConfig) -> list[tuple[str, int]]:
-    """What each input of the embedding of conditions is: a number, or whether one is given."""
-    numbers = [(name, i) for name in network.conditions for i in range(CONDITIONS[name])]
-    return numbers + [(name, -1) for name in network.conditions]
 
 
 def make_optimizer(unet: UNet, config: TrainConfig) -> torch.optim.Optimizer:

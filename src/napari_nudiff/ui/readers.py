@@ -7,14 +7,12 @@ import json
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from packaging.version import Version
 
-from napari_nudiff import sample_data
 from napari_nudiff.dataset.pair_file import EXTENSION, Pair, read_pair
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.sample_data import LayerData
@@ -46,12 +44,6 @@ def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
     if not readers or None in readers:
         return None
     return _read_all
-
-
-def rendered_pair() -> list[LayerData]:
-    """The rendered pair that ships with the package, as its file opens."""
-    with as_file(files(sample_data) / sample_data.RENDERED_PAIR) as path:
-        return _read_pair(path)
 
 
 def _read_all(path: str | Sequence[str]) -> list[Any]:

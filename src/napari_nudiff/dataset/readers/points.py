@@ -15,23 +15,23 @@ _ROW = ("y_px", "y", "row", "row_px")
 _COLUMN = ("x_px", "x", "col", "column", "col_px", "column_px")
 _CLASS = ("class", "label", "type", "classification", "class_name")
 _FOLDER = "points"
+_HEADER_BYTES = 4096
 
 
 def find_points(tree: Tree) -> list[LabelledImage]:
     """Every CSV file with columns of places, and the image of its stem."""
-    paths = [path for path in tree.annotations(".csv") if _has_points(path)]
+    paths = [path for path in tree.annotations(".csv") if _has_points(tree, path)]
     return [of_same_stem(tree, path, _load, named_by_image=True) for path in paths]
 
 
-def _has_points(path: Path) -> bool:
+def _has_points(tree: Tree, path: Path) -> bool:
     """Whether a file holds points, well or badly written; there are other tables beside images."""
     if path.parent.name.lower() == _FOLDER:
         return True
-    try:
-        header = _names(_rows(path)[:1])
-    except DatasetError:
-        return False
-    return bool({*_ROW} & {*header} and {*_COLUMN} & {*header})
+    with path.open("rb") as file:
+        header = file.readline(_HEADER_BYTES).decode("utf-8-sig", "replace")
+    names = _names(_split([header]))
+    return bool({*_ROW} & {*names} and {*_COLUMN} & {*names}) and tree.image_of(path) is not None
 
 
 def _load(image_path: Path, path: Path) -> Loaded:
@@ -61,11 +61,14 @@ def _load(image_path: Path, path: Path) -> Loaded:
 def _rows(path: Path) -> list[list[str]]:
     """Rows of a table that is separated by commas, semicolons or tabs."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        separator = max(",;\t", key=text.partition("\n")[0].count)
-        return [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(row)]
+        return _split(path.read_text(encoding="utf-8-sig").splitlines())
     except (OSError, ValueError, csv.Error) as error:
         raise DatasetError(f"Cannot read {path.name} as CSV: {error}") from error
+
+
+def _split(lines: list[str]) -> list[list[str]]:
+    separator = max(",;\t", key="".join(lines[:1]).count)
+    return [row for row in csv.reader(lines, delimiter=separator) if any(row)]
 
 
 def _names(header: list[list[str]]) -> list[str]:

@@ -40,7 +40,7 @@ from napari_nudiff.ui.widgets.tool_bar import ToolBar, ToolItem
 _TOOLS = (
     ToolItem("select", "arrow", "Select and move", "Click, Shift+click, drag. Esc leaves it."),
     ToolItem("ellipse", "ellipse", "New nucleus", "Drag from corner to corner. Esc leaves it."),
-    ToolItem("stamp", "stamp", "Stamp", "A click adds a nucleus of a real shape. Esc leaves it."),
+    ToolItem("stamp", "stamp", "Stamp", "A click adds a sampled nucleus. Esc leaves it."),
     ToolItem("split", "cut", "Split along a line", "Drag across a nucleus. Esc leaves it."),
 )
 _DEEDS = (

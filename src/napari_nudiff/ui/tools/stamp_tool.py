@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_nudiff.nuclei import editing
 from napari_nudiff.nuclei.editing import Point
 from napari_nudiff.nuclei.structure import OFFICIAL_MIN_VECTOR_AREA_PX
-from napari_nudiff.sample_data import tnbc_layout
+from napari_nudiff.sample_data import sampled_layout
 from napari_nudiff.ui.tools.editor import LayoutEditor
 from napari_nudiff.ui.tools.guide import Guide
 from napari_nudiff.ui.tools.outline import mask_outline, transformed
@@ -19,11 +19,14 @@ from napari_nudiff.ui.tools.tool import Pointer
 
 Mask = NDArray[np.bool_]
 
-BANKS = {"real": "real breast tissue", "layout": "the nuclei of this layout"}
+BANKS = {"sampled": "the sampled layout", "layout": "the nuclei of this layout"}
 """Where shapes come from."""
 
 _WINDOW_PX = 1024  # of a layout, where the user looks: enough shapes, without a wait
-_NO_SHAPES = "There is no whole nucleus in view to take shapes from; these are real ones instead."
+_NO_SHAPES = (
+    "There is no whole nucleus in view to take shapes from. Those of the sampled layout that comes "
+    "with the package are used instead."
+)
 
 
 class StampTool:
@@ -43,7 +46,7 @@ class StampTool:
     cursor = "cross"
 
     def __init__(self, guide: Guide, random: np.random.Generator | None = None) -> None:
-        self.bank = "real"
+        self.bank = "sampled"
         self._guide = guide
         self._random = random or np.random.default_rng()
         self._shapes: list[Mask] = []
@@ -52,10 +55,10 @@ class StampTool:
     def start(self, editor: LayoutEditor) -> None:
         """Become active: look for shapes."""
         self._editor = editor
-        self._shapes = real_shapes()
+        self._shapes = sampled_shapes()
         if self.bank == "layout":
             self._shapes = _shapes_in_view(editor.layer) or self._shapes
-            if self._shapes is real_shapes():
+            if self._shapes is sampled_shapes():
                 editor.refused.emit(_NO_SHAPES)
         self._draw_next()
 
@@ -100,9 +103,9 @@ class StampTool:
 
 
 @cache
-def real_shapes() -> list[Mask]:
-    """The nuclei of the real layout that comes with the package."""
-    ((labels, _, _),) = tnbc_layout()
+def sampled_shapes() -> list[Mask]:
+    """The nuclei of the sampled layout that comes with the package."""
+    ((labels, _, _),) = sampled_layout()
     return editing.shapes_of(labels, OFFICIAL_MIN_VECTOR_AREA_PX)
 
 

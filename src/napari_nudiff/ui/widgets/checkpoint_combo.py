@@ -10,13 +10,14 @@ from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_nudiff.checkpoints import Checkpoint, list_checkpoints, local_path, size_text
 from napari_nudiff.checkpoints.models import is_path
+from napari_nudiff.checkpoints.registry import DEFAULTS
 from napari_nudiff.errors import CheckpointError
 from napari_nudiff.ui.catalogue import catalogue_news
 from napari_nudiff.ui.widgets.fields import shrinkable
 
 
 class CheckpointCombo(QComboBox):
-    """Offers checkpoints of a role by name; "" as item data means the first, embedded one.
+    """Offers checkpoints of a role by name; "" as item data means the default one.
 
     It follows the catalogue: what was fetched, added or deleted elsewhere shows here too.
 
@@ -29,7 +30,7 @@ class CheckpointCombo(QComboBox):
         super().__init__(parent)
         shrinkable(self)
         self._roles = {checkpoint.role for checkpoint in checkpoints}
-        self._default = next((c.name for c in checkpoints if c.embedded), "")
+        self._default = next((c.name for c in checkpoints if c.name in DEFAULTS), "")
         self._known: dict[str, Checkpoint] = {}
         self._fill(checkpoints)
         catalogue_news().changed.connect(self.refresh)
@@ -48,7 +49,7 @@ class CheckpointCombo(QComboBox):
         return found
 
     def refresh(self) -> None:
-        """List the checkpoints again; the choice stays, or falls back on the embedded one."""
+        """List the checkpoints again; the choice stays, or falls back on the default one."""
         try:
             checkpoints = [c for c in list_checkpoints() if c.role in self._roles]
         except CheckpointError:
