@@ -1,4 +1,4 @@
-"""Complete the headers of the released weights and write their size and sha256 into the registry.
+"""Complete the headers of the released weights and write what they say into the registry.
 
 python scripts/register_weights.py
 
@@ -42,8 +42,7 @@ def with_card(content: bytes, table: dict[str, Any]) -> bytes:
 
     A safetensors file is the length of its index (8 bytes), the index (JSON), the tensors.
     """
-    start = 8 + int.from_bytes(content[:8], "little")
-    index = json.loads(content[8:start])
+    start, index = _tensors_at(content), _index(content)
     header = json.loads(index["__metadata__"]["header"])
     header["card"] |= {
         **{key: table[key] for key in ("licence", "training_data", "um_per_px")},
@@ -55,10 +54,25 @@ def with_card(content: bytes, table: dict[str, Any]) -> bytes:
     return len(text).to_bytes(8, "little") + text + content[start:]
 
 
+def _index(content: bytes) -> dict[str, Any]:
+    index: dict[str, Any] = json.loads(content[8 : _tensors_at(content)])
+    return index
+
+
+def _tensors_at(content: bytes) -> int:
+    return 8 + int.from_bytes(content[:8], "little")
+
+
 def registered(text: str, name: str, content: bytes) -> str:
-    """The registry with the size and fingerprint of one checkpoint; comments and order stay."""
+    """The registry with what one checkpoint says; comments and order stay."""
     head, body = re.split(rf"(?<=\[checkpoints\.{re.escape(name)}\]\n)", text)
-    values = {"size_bytes": len(content), "sha256": f'"{hashlib.sha256(content).hexdigest()}"'}
+    values = {
+        "size_bytes": len(content),
+        "sha256": f'"{hashlib.sha256(content).hexdigest()}"',
+    }
+    network = json.loads(_index(content)["__metadata__"]["header"])["network"]
+    if "conditions" in network:  # files of the first version do not name them
+        values["conditions"] = json.dumps(network["conditions"])
     for key, value in values.items():
         body = re.sub(rf"^{key} = .*$", f"{key} = {value}", body, count=1, flags=re.MULTILINE)
     print(f"{name}: {len(content) / 2**20:.2f} MiB, sha256 {values['sha256']}")

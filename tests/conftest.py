@@ -12,24 +12,33 @@ from numpy.typing import NDArray
 
 from napari_nudiff.diffusion.weights import Header, write_weights
 
-from .networks import IMAGE, STRUCTURE, randomised
+from .networks import IMAGE, SCALED_IMAGE, SCALED_STRUCTURE, STRUCTURE, randomised
+
+KINDS = {
+    "image": IMAGE,
+    "structure": STRUCTURE,
+    "scaled-image": SCALED_IMAGE,
+    "scaled-structure": SCALED_STRUCTURE,
+}
 
 
-def write_tiny_checkpoint(path: Path, role: str, seed: int = 0) -> Path:
-    """Write an untrained network of a role; its zero-initialised layers are random too."""
-    config = IMAGE if role == "image" else STRUCTURE
-    write_weights(path, randomised(config, seed), Header(role, config), torch.float16)
+def write_tiny_checkpoint(path: Path, kind: str, seed: int = 0) -> Path:
+    """Write an untrained network of a kind; its zero-initialised layers are random too."""
+    config, role = KINDS[kind], kind.removeprefix("scaled-")
+    codes = torch.rand(8, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    bank = codes if config.has("appearance") else None
+    write_weights(path, randomised(config, seed), Header(role, config), torch.float16, bank)
     return path
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """Path of a tiny checkpoint of a role, "image" or "structure"."""
+    """Path of a tiny checkpoint of a kind: "image" or "structure", "scaled-" if it is given the
+    resolution, and an image model the appearance.
+    """
     folder = tmp_path_factory.mktemp("checkpoints")
-    paths = {
-        r: write_tiny_checkpoint(folder / f"{r}.safetensors", r) for r in ("image", "structure")
-    }
-    return lambda role: str(paths[role])
+    paths = {k: write_tiny_checkpoint(folder / f"{k}.safetensors", k) for k in KINDS}
+    return lambda kind: str(paths[kind])
 
 
 @pytest.fixture

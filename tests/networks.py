@@ -15,6 +15,8 @@ IMAGE = UNetConfig(
     conditions=("style",),
 )
 STRUCTURE = replace(IMAGE, cond_channels=0, conditions=("density",))
+SCALED_IMAGE = replace(IMAGE, conditions=("style", "resolution", "appearance"))
+SCALED_STRUCTURE = replace(STRUCTURE, conditions=("density", "resolution"))
 
 
 def randomised(config: UNetConfig, seed: int = 0) -> UNet:

@@ -17,6 +17,8 @@ import tifffile
 from napari_nudiff.checkpoints import DEFAULT_IMAGE, default_checkpoint, find_checkpoint, load_model
 from napari_nudiff.cli import main
 from napari_nudiff.dataset.images import write_layout, write_rgb
+from napari_nudiff.dataset.readers.files import read_um_per_px
+from napari_nudiff.synthesis.appearance import appearance_of_image
 
 OFFICIAL = Path(__file__).parent / "data" / "golden" / "structure_unet.pt"
 
@@ -75,6 +77,118 @@ def test_the_style_of_a_reference_image_is_stored(tmp_path, layout_file, options
     assert run("render", layout_file, "--style", reference, *options) == 0
     request = json.loads((tmp_path / "out" / "biopsy.json").read_text())["request"]
     np.testing.assert_allclose(request["style"], [1, -1, -0.004, 0, 0, 0], atol=1e-3)
+
+
+# Resolution and appearance
+
+
+@pytest.fixture
+def scaled_options(tmp_path, tiny_checkpoint):
+    checkpoint = tiny_checkpoint("scaled-image")
+    return ("--out", tmp_path / "out", "--checkpoint", checkpoint, "--steps", 2, "--quiet")
+
+
+def request_in(folder, stem="biopsy") -> dict:
+    return json.loads((folder / f"{stem}.json").read_text())["request"]
+
+
+def test_the_layout_says_its_scale_unless_another_is_asked_for(
+    tmp_path, layout, scaled_options
+) -> None:
+    out = tmp_path / "out"
+    for told, expected in ((None, 0.25), (0.5, 0.5)):
+        write_layout(tmp_path / "biopsy.tif", layout, told)
+        assert run("render", tmp_path / "biopsy.tif", *scaled_options) == 0
+        assert request_in(out)["um_per_px"] == expected
+    write_layout(tmp_path / "biopsy.tif", layout, 0.5)
+    coarse = iio.imread(out / "biopsy.png")
+    assert run("render", tmp_path / "biopsy.tif", "--um-per-px", 0.3, *scaled_options) == 0
+    assert request_in(out)["um_per_px"] == 0.3
+    assert not np.array_equal(coarse, iio.imread(out / "biopsy.png"))
+    # What was rendered says its scale in turn.
+    assert run("render", out / "biopsy_labels.tif", *scaled_options) == 0
+    assert request_in(out, "biopsy_labels")["um_per_px"] == 0.3
+
+
+def test_a_large_layout_says_its_scale(tmp_path, layout_file, scaled_options) -> None:
+    large = tmp_path / "large.zarr"
+    assert run("render", layout_file, *scaled_options, "--um-per-px", 0.5, "--out", large) == 0
+    assert run("render", large, *scaled_options) == 0
+    assert request_in(tmp_path / "out", "large")["um_per_px"] == 0.5
+
+
+def test_a_scale_that_the_model_does_not_know(tmp_path, layout, options, capsys) -> None:
+    path = tmp_path / "biopsy.tif"
+    write_layout(path, layout, 0.5)
+    assert run("render", path, *options) == 2
+    told = capsys.readouterr().err
+    assert "0.5 um per px" in told and "--um-per-px 0.25" in told and told.count("\n") == 1
+    assert run("render", path, "--um-per-px", 0.5, *options) == 2
+    assert "of 0.25 um per px only" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run("render", path, "--um-per-px", 0.25, *options) == 0
+
+
+def test_sample_at_another_scale(tmp_path, tiny_checkpoint, capsys) -> None:
+    told = ["--out", tmp_path, "--size", 64, 64, "--steps", 2, "--um-per-px", 0.5, "--quiet"]
+    assert run("sample", "--checkpoint", tiny_checkpoint("structure"), *told) == 2
+    assert "only" in capsys.readouterr().err
+    assert run("sample", "--checkpoint", tiny_checkpoint("scaled-structure"), *told) == 0
+    assert request_in(tmp_path, "layout-0000")["um_per_px"] == 0.5
+    assert read_um_per_px(tmp_path / "layout-0000.tif") == 0.5
+
+
+def test_an_appearance_is_drawn_taken_from_an_image_or_left_out(
+    tmp_path, layout_file, scaled_options, tiny_checkpoint
+) -> None:
+    out, reference = tmp_path / "out", tmp_path / "reference.png"
+    rng = np.random.default_rng(0)
+    write_rgb(reference, rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    codes, images = {}, {}
+    for name, told in {
+        "drawn": ["--seed", 0],
+        "another": ["--seed", 1],
+        "taken": ["--appearance", reference],
+        "none": ["--appearance", "none"],
+    }.items():
+        assert run("render", layout_file, *told, *scaled_options) == 0
+        codes[name] = request_in(out)["appearance"]
+        images[name] = (out / "biopsy.png").read_bytes()
+    assert len(codes["drawn"]) == 16 and codes["drawn"] != codes["another"]
+    image = iio.imread(reference)
+    expected = appearance_of_image(tiny_checkpoint("scaled-image"), image)
+    assert codes["taken"] == list(expected) != codes["drawn"]
+    assert codes["none"] == []
+    assert len(set(images.values())) == 4
+    again = tmp_path / "again"
+    assert run("render", "--request", out / "biopsy.json", "--out", again, "--quiet") == 0
+    assert (again / "biopsy.png").read_bytes() == images["none"]
+
+
+def test_the_scale_of_a_reference_is_that_of_its_file(
+    tmp_path, layout_file, scaled_options, tiny_checkpoint
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    coarse, unknown = tmp_path / "coarse.tif", tmp_path / "unknown.tif"
+    tifffile.imwrite(coarse, image, resolution=(20_000, 20_000), resolutionunit="CENTIMETER")
+    tifffile.imwrite(unknown, image)
+    at = partial(appearance_of_image, tiny_checkpoint("scaled-image"), image)
+    for reference, told, expected in (
+        (coarse, [], at(0.5)),
+        (unknown, [], at(0.25)),
+        (unknown, ["--um-per-px", 0.5], at(0.5)),
+    ):
+        more = ["--appearance", reference, *told]
+        assert run("render", layout_file, *more, *scaled_options) == 0
+        assert request_in(tmp_path / "out")["appearance"] == list(expected)
+
+
+def test_a_model_without_appearance_says_so(tmp_path, layout_file, options, capsys) -> None:
+    reference = tmp_path / "reference.png"
+    write_rgb(reference, np.zeros((64, 64, 3), np.uint8))
+    assert run("render", layout_file, "--appearance", reference, *options) == 2
+    assert "takes no appearance" in capsys.readouterr().err
+    assert run("render", layout_file, "--appearance", "none", *options) == 0
 
 
 def test_sample_writes_numbered_layouts_that_differ(tmp_path, tiny_checkpoint) -> None:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from napari_nudiff.cli import main
-from napari_nudiff.dataset.images import write_layout
+from napari_nudiff.dataset.images import read_rgb, write_layout, write_rgb
 from napari_nudiff.dataset.sample import read_sample
 from napari_nudiff.nuclei.layout import scatter_nuclei
+from napari_nudiff.synthesis.appearance import appearance_of_image
 
 
 @pytest.fixture
@@ -115,6 +116,104 @@ def test_what_makes_no_sense_is_told_in_one_line(
     assert generate(tmp_path / "out", *told) == 2
     error = capsys.readouterr().err
     assert complaint in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def lab(tmp_path) -> Path:
+    """Two images of a lab, one with labels."""
+    for number in range(2):
+        image = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        write_rgb(tmp_path / "lab" / f"{number}.png", image)
+    write_layout(tmp_path / "lab" / "0_labels.tif", np.zeros((64, 64), np.int32))
+    return tmp_path / "lab"
+
+
+@pytest.fixture
+def scaled(tiny_checkpoint) -> list[str]:
+    return [
+        *("--image-checkpoint", tiny_checkpoint("scaled-image")),
+        *("--structure-checkpoint", tiny_checkpoint("scaled-structure")),
+        *("--layouts", "scattered"),
+    ]
+
+
+def test_appearances_of_a_lab_are_taken_once(generate, lab, scaled, tmp_path, tiny_checkpoint):
+    out, told = tmp_path / "out", [*scaled, "--appearance-from", lab]
+    assert generate(out, "--count", 4, *told) == 0
+    codes = {tuple(request["appearance"]) for request in requests_in(out)}
+    expected = {
+        appearance_of_image(tiny_checkpoint("scaled-image"), read_rgb(path))
+        for path in lab.glob("*.png")
+    }
+    assert codes == expected
+    assert generate(out, "--count", 5, *told) == 0
+    # The plan has all of it: the images are no longer needed.
+    assert generate(tmp_path / "again", *scaled, "--plan", out / "plan.json") == 0
+    assert requests_in(tmp_path / "again")[:4] == requests_in(out)[:4]
+
+
+def test_processes_share_the_appearances(generate, lab, scaled, tmp_path):
+    told = ["--count", 4, *scaled, "--appearance-from", lab / "0.png", "--um-per-px", 0.5]
+    assert generate(tmp_path / "one", *told) == 0
+    assert generate(tmp_path / "two", *told, "--processes", 2) == 0
+    assert requests_in(tmp_path / "one") == requests_in(tmp_path / "two")
+    assert {request["um_per_px"] for request in requests_in(tmp_path / "one")} == {0.5}
+
+
+def test_given_layouts_keep_their_scale(generate, scaled, tmp_path, capsys):
+    labels = scatter_nuclei((64, 64), density=0.3, seed=1)
+    for name, um_per_px in {"a": 0.5, "b": 0.5, "c": 0.25, "d": None}.items():
+        write_layout(tmp_path / f"{name}.tif", labels, um_per_px)
+
+    def made(*names: str, told: tuple = ()) -> set[float]:
+        out = tmp_path / "".join((*names, *map(str, told)))
+        files = [tmp_path / f"{name}.tif" for name in names]
+        assert generate(out, "--count", 1, *scaled, "--layouts", *files, *told) == 0
+        return {request["um_per_px"] for request in requests_in(out)}
+
+    assert made("a", "b") == {0.5}
+    assert made("c", "d") == {0.25}
+    assert made("a", "c", told=("--um-per-px", 0.4)) == {0.4}
+    mixed = ["--layouts", tmp_path / "a.tif", tmp_path / "c.tif"]
+    assert generate(tmp_path / "mixed", "--count", 1, *scaled, *mixed) == 2
+    assert "0.25 to 0.5 um per px" in capsys.readouterr().err
+
+
+def test_an_appearance_can_be_varied(generate, scaled, tmp_path):
+    assert generate(tmp_path, "--count", 1, *scaled, "--vary-appearance", 0.5) == 0
+    assert requests_in(tmp_path)[0]["appearance_spread"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "told, complaint",
+    [
+        (["--appearance-from", "nowhere"], "--appearance-from nowhere: images"),
+        (["--appearance-from", "."], "holds no images"),
+        (["--vary-appearance", "9"], "appearance_spread is 9"),
+        (["--um-per-px", "7"], "um_per_px is 7"),
+    ],
+)
+def test_a_wrong_appearance_is_told_in_one_line(
+    generate, scaled, tmp_path, monkeypatch, capsys, told, complaint
+):
+    monkeypatch.chdir(tmp_path)
+    assert generate(tmp_path / "out", *scaled, *told) == 2
+    error = capsys.readouterr().err
+    assert complaint in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "told", [["--vary-appearance", "1"], ["--appearance-from", "lab"], ["--um-per-px", "0.5"]]
+)
+def test_a_model_that_cannot_be_given_it_says_so(
+    generate, lab, tmp_path, monkeypatch, capsys, told
+):
+    monkeypatch.chdir(tmp_path)
+    assert generate(tmp_path / "out", *told) == 2
+    error = capsys.readouterr().err
+    assert "takes no appearance" in error or "0.25 um per px only" in error
     assert not (tmp_path / "out").exists()
 
 

@@ -34,6 +34,14 @@ def test_embedded_checkpoints_may_be_redistributed() -> None:
     assert all("Naylor" in c.training_data for c in EMBEDDED)
 
 
+@pytest.mark.parametrize("checkpoint", EMBEDDED, ids=lambda c: c.name)
+def test_the_registry_knows_what_a_network_can_be_given(checkpoint) -> None:
+    network = load_model(checkpoint.name).header.network
+    assert checkpoint.conditions == network.conditions
+    assert checkpoint.makes(checkpoint.um_per_px)
+    assert checkpoint.makes(0.5) == network.has("resolution")
+
+
 @pytest.mark.parametrize("text", ["[", "[checkpoints.x]\nrole = 'image'\n", "checkpoints = 3\n"])
 def test_a_bad_registry_is_told(tmp_path, monkeypatch, text) -> None:
     path = tmp_path / "bad.toml"

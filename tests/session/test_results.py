@@ -109,6 +109,7 @@ def test_variations_of_a_request_are_a_group(results: Results) -> None:
     one = group(rendered(1))
     assert group(rendered(2)) == one
     assert group(rendered(1, style=[0.1, 0.2])) == one
+    assert group(rendered(1, appearance=[0.1, 0.2])) == one
     others = {
         group(rendered(1, steps=30)),
         group(rendered(1, guidance=2.0)),

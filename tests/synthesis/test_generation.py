@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -331,3 +332,117 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_made_twice(plan, tmp_p
     assert kills >= 2
     subprocess.run(command(plan, out), check=True)
     assert files_in(out) == files_in(tmp_path / "whole")
+
+
+# Resolution and appearance
+
+
+@pytest.fixture
+def scaled(plan, tiny_checkpoint) -> GenerationPlan:
+    return replace(
+        plan,
+        image_checkpoint=tiny_checkpoint("scaled-image"),
+        structure_checkpoint=tiny_checkpoint("scaled-structure"),
+        count=3,
+    )
+
+
+# As version 0.1 wrote it, and what that made of it.
+OLD_PLAN = {
+    "count": 16, "seed": 3, "height_px": 256, "width_px": 256, "layouts": "scattered",
+    "given": [], "given_sha256": [], "density": [0.03, 0.3], "mean_area_px": [200.0, 550.0],
+    "perturb": 0.0, "turn": True, "stains": [], "stain_spread": 0.5, "guidance": [1.0, 2.0],
+    "steps": 20, "layout_steps": 20, "sampler": "dpmpp_2m",
+    "image_checkpoint": "tnbc-compact-image", "structure_checkpoint": "tnbc-compact-structure",
+    "precision": "auto", "device": "auto",
+}  # fmt: skip
+OLD_SHA256 = "e14363b81ebe3e520aba71d87c0c3a8f1ba37f456a41b859abe3dd3747c89e50"
+
+
+def test_plans_of_the_first_version_make_the_same_items(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({"kind": "nudiff generation plan", "schema": 1} | OLD_PLAN))
+    plan = plan_in(path)
+    assert plan.sha256 == OLD_SHA256
+    item = item_of(plan, 7)
+    assert (item.layout_seed, item.render.seed) == (3936111239430660729, 1174909249812572300)
+    assert (item.render.guidance, item.mirrored) == (1.162265, False)
+    assert (item.render.um_per_px, item.render.appearance) == (None, None)
+
+
+def test_the_scale_is_that_of_layouts_and_images(scaled, tmp_path):
+    plan = replace(scaled, layouts="sampled", um_per_px=0.5, count=1)
+    for _ in generate(plan, tmp_path):
+        pass
+    provenance = read_sample(path_of(tmp_path, 0)).provenance
+    assert provenance["request"]["um_per_px"] == provenance["um_per_px"] == 0.5
+    assert provenance["lineage"]["origin"]["request"]["um_per_px"] == 0.5
+    assert item_of(scaled, 0).render.um_per_px is None
+
+
+def test_a_changed_appearance_changes_nothing_else(scaled):
+    appearances = tuple((i / 8,) * 16 for i in range(5))
+    for number in range(20):
+        one = item_of(replace(scaled, appearances=appearances), number)
+        assert one.render.appearance in appearances
+        expected = replace(one.render, appearance=None)
+        assert one._replace(render=expected) == item_of(scaled, number)
+    varied = replace(scaled, appearances=appearances)
+    assert {item_of(varied, n).render.appearance for n in range(40)} == set(appearances)
+
+
+def test_appearances_are_drawn_varied_or_given(scaled, tmp_path):
+    given = replace(scaled, appearances=((0.5,) * 16, (-0.25,) * 16))
+    codes = {}
+    for name, plan in {
+        "drawn": scaled,
+        "varied": replace(scaled, appearance_spread=1.0),
+        "given": given,
+    }.items():
+        for _ in generate(plan, tmp_path / name):
+            pass
+        stored = [read_sample(path_of(tmp_path / name, n)) for n in range(3)]
+        codes[name] = [tuple(s.provenance["request"]["appearance"]) for s in stored]
+    assert len(set(codes["drawn"]) | set(codes["varied"])) == 6
+    assert set(codes["given"]) <= set(given.appearances)
+    assert read_plan(tmp_path / "given") == given
+    with pytest.raises(DatasetError, match=r"\(appearances differ\)"):
+        next(generate(scaled, tmp_path / "given"))
+
+
+@pytest.mark.parametrize(
+    "told, complaint",
+    [
+        ({"um_per_px": 0.5}, "of 0.25|0.25 um per px only"),
+        ({"appearance_spread": 1.0}, "takes no appearance"),
+        ({"appearances": ((0.0,) * 16,)}, "takes no appearance"),
+    ],
+)
+def test_what_the_model_cannot_be_given_is_refused_first(plan, tmp_path, told, complaint):
+    with pytest.raises(RequestError, match=complaint):
+        next(generate(replace(plan, **told), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"um_per_px": 5.0},
+        {"um_per_px": "fine"},
+        {"appearance_spread": -1.0},
+        {"appearances": [0.5, 0.5]},
+        {"appearances": [["a"]]},
+        {"appearances": [[0.5]], "appearance_spread": 1.0},
+    ],
+)
+def test_a_plan_with_a_senseless_scale_or_appearance(told):
+    with pytest.raises(RequestError, match=next(iter(told))):
+        GenerationPlan.from_dict(told)
+
+
+def test_scale_and_appearances_as_toml(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text("um_per_px = 0.5\nappearances = [[0.5, 1], [0, 0.25]]\n")
+    assert load_plan(path) == GenerationPlan(um_per_px=0.5, appearances=((0.5, 1), (0, 0.25)))
+    path.write_text("appearance_spread = 0.5\n")
+    assert load_plan(path) == GenerationPlan(appearance_spread=0.5)

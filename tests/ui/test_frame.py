@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
-from napari_nudiff.ui.frame import Frame
+from napari_nudiff.ui.frame import Frame, scale_of
 
 AWKWARD = {
     "scale": (0.25, 0.5),
@@ -50,3 +50,25 @@ def test_a_smaller_picture_covers_the_same_place(layer) -> None:
 
 def test_a_frame_without_a_place_can_be_shifted() -> None:
     assert Frame("new").shifted(-3, 2).spatial == {"translate": [-3.0, 2.0]}
+
+
+@pytest.mark.parametrize(
+    "place, expected",
+    [
+        ({"scale": (0.5, 0.5), "units": ("um", "um")}, (0.5, (0.5, 0.5))),
+        ({"scale": (250, 250), "units": ("nm", "nm")}, (0.25, (0.25, 0.25))),
+        ({"scale": (5e-4, 5e-4), "units": ("mm", "mm"), "rotate": 30}, (0.5, (0.5, 0.5))),
+        ({"affine": np.diag([0.5, 0.5, 1]), "units": ("um", "um")}, (0.5, (0.5, 0.5))),
+        ({"scale": (0.25, 0.5), "units": ("um", "um")}, (0.375, (0.25, 0.5))),
+        ({}, (0.25, None)),
+        ({"scale": (0.5, 0.5)}, (0.25, None)),
+        ({"metadata": {"nudiff": {"um_per_px": 0.5}}}, (0.5, (0.5, 0.5))),
+        ({"metadata": {"nudiff": {"um_per_px": None}}}, (0.25, None)),
+        ({"metadata": {"nudiff": "mine"}}, (0.25, None)),
+    ],
+)
+def test_the_scale_of_a_layer(place, expected) -> None:
+    scale = scale_of(Labels(np.zeros((72, 80), int), **place))
+    assert scale.um_per_px == pytest.approx(expected[0])
+    assert scale.sides_um == (None if expected[1] is None else pytest.approx(expected[1]))
+    assert scale.is_even == (scale.sides_um is None or scale.um_per_px != pytest.approx(0.375))

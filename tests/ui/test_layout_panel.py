@@ -142,3 +142,43 @@ def test_closing_lets_go_of_the_layer(bench) -> None:
     bench.layer.data = np.zeros_like(bench.layer.data)
     assert bench.panel.summary.text() == before
     assert not bench.panel.check._timer.isActive()
+
+
+# Scale
+
+
+def set_scale(layer: Any, *sides: float, unit: str = "um") -> None:
+    layer.scale, layer.units = sides, (unit, unit)
+
+
+def test_a_layout_without_a_scale_is_taken_as_of_a_quarter(bench) -> None:
+    assert bench.panel.scale.text() == "No scale in µm: taken as 0.25 µm per px."
+    assert "layer.scale" in bench.panel.scale.toolTip()
+    assert not bench.panel.scale.isHidden()
+
+
+def test_a_scale_that_the_model_does_not_make_is_said_at_once(bench, tiny_checkpoint) -> None:
+    settings = bench.panel._session.rendering
+    settings.checkpoint = tiny_checkpoint("image")
+    set_scale(bench.layer, 0.5, 0.5)
+    assert bench.panel.summary.text() == "3 nuclei · 96 × 128 px · 0.5 µm/px"
+    assert "image.safetensors makes 0.25 µm per px only" in bench.panel.scale.text()
+    settings.checkpoint = tiny_checkpoint("scaled-image")
+    assert bench.panel.scale.isHidden()
+    set_scale(bench.layer, 1, 1)
+    assert "beyond what the model has learned, 0.25 to 0.5" in bench.panel.scale.text()
+    set_scale(bench.layer, 250, 250, unit="nm")
+    assert bench.panel.scale.isHidden()
+
+
+def test_uneven_pixels_are_taken_at_their_mean(bench, tiny_checkpoint) -> None:
+    bench.panel._session.rendering.checkpoint = tiny_checkpoint("scaled-image")
+    set_scale(bench.layer, 0.25, 0.5)
+    assert bench.panel.scale.text() == "Pixels of 0.25 × 0.5 µm: taken as 0.375 µm per px."
+
+
+def test_the_scale_is_that_of_the_chosen_layer(bench, viewer) -> None:
+    viewer.layers.remove(bench.layer)
+    assert bench.panel.scale.isHidden()
+    set_scale(bench.layer, 0.5, 0.5)  # followed no longer
+    assert "Press New" in bench.panel.summary.text()

@@ -438,3 +438,66 @@ def test_what_a_crash_left_is_offered_and_restored(
     assert np.array_equal(second.results.sample(kept).image, image)
     third = open_dock(make_napari_viewer())
     assert third.message.text() == ""
+
+
+# Scale
+
+
+@pytest.fixture
+def scaled(dock, tiny_checkpoint) -> None:
+    dock.session.rendering.checkpoint = tiny_checkpoint("scaled-image")
+    dock.session.layout.checkpoint = tiny_checkpoint("scaled-structure")
+    dock.session.layout.height_px = dock.session.layout.width_px = 64
+
+
+def test_a_layout_is_rendered_and_edited_at_its_own_scale(
+    viewer, dock, nuclei, scaled, render
+) -> None:
+    place = {"scale": (0.5, 0.5), "units": ("um", "um")}
+    layer = viewer.add_labels(nuclei.copy(), name="mine", **place)
+    (first,) = render()
+    assert dock.results.find(first).provenance["um_per_px"] == 0.5
+    remove(layer, 1)
+    dock.session.editing.scope = "changes"
+    (second,) = render()
+    assert dock.results.find(second).provenance["request"]["um_per_px"] == 0.5
+    image, labels = viewer.layers[-2:]
+    for made in (image, labels):
+        assert np.allclose(made.scale, 0.5) and {str(u) for u in made.units} == {"micrometer"}
+
+
+def test_a_new_layout_lies_at_the_scale_that_it_was_drawn_at(
+    viewer, dock, scaled, click, idle
+) -> None:
+    dock.session.layout.um_per_px = 0.5
+    click(dock.layout_panel.sample)
+    idle(dock)
+    layer = dock.studio.layer
+    assert np.allclose(layer.scale, 0.5) and str(layer.units[0]) == "micrometer"
+    assert layer.metadata["nudiff"]["request"]["um_per_px"] == 0.5
+    click(dock.layout_panel.new)
+    assert np.allclose(dock.studio.layer.scale, 0.5)
+
+
+def test_a_drawn_layout_knows_its_scale_among_layers_in_pixels(
+    viewer, dock, nuclei, scaled, click, idle, render
+) -> None:
+    viewer.add_labels(nuclei, name="mine")
+    dock.session.layout.um_per_px = 0.5
+    click(dock.layout_panel.sample)
+    idle(dock)
+    assert str(dock.studio.layer.units[0]) == "pixel"
+    (made,) = render()
+    assert dock.results.find(made).provenance["um_per_px"] == 0.5
+
+
+def test_nuclei_are_scattered_in_the_size_that_they_have_at_the_scale(viewer, dock) -> None:
+    areas = []
+    for side in (0.25, 0.5):
+        place = {"scale": (side, side), "units": ("um", "um")}
+        layer = viewer.add_labels(np.zeros((256, 256), np.int32), name=f"at {side}", **place)
+        dock.layout_panel.layer.choose(layer)
+        dock.nuclei_panel.scatter.diameter.setValue(8)
+        dock.nuclei_panel.scatter.scatter.click()
+        areas.append(np.bincount(layer.data.ravel())[1:].mean())
+    assert areas[0] / areas[1] == pytest.approx(4, rel=0.25)

@@ -17,12 +17,12 @@ from napari_nudiff.checkpoints.registry import (
     read_registries,
 )
 from napari_nudiff.errors import CheckpointError
+from napari_nudiff.nuclei.descriptors import UM_PER_PX
 
 if TYPE_CHECKING:
     from napari_nudiff.diffusion.weights import Model
 
 _OFFICIAL_SUFFIXES = (".pt", ".pth")
-_UM_PER_PX = 0.25  # of files that do not tell: all Nudiff models so far were trained at 40x
 
 
 def find_checkpoint(name: str | os.PathLike[str]) -> Checkpoint:
@@ -119,9 +119,10 @@ def describe_file(path: Path) -> Checkpoint:
         sha256=sha256,
         licence=str(card.get("licence", "unknown")),
         training_data=str(card.get("training_data", "unknown")),
-        um_per_px=float(card.get("um_per_px", _UM_PER_PX)),
+        um_per_px=float(card.get("um_per_px", UM_PER_PX)),
         own=True,
         parametrisation=header.parametrisation,
+        conditions=header.network.conditions,
     )
 
 

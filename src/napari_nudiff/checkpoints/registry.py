@@ -48,6 +48,8 @@ class Checkpoint:
     stain_low, stain_high : tuple of float
         Of an image model: the range of stain styles that it has learned, six numbers each (3rd and
         97th percentile of training crops); empty where it is not known.
+    conditions : tuple of str
+        What it can be given about the whole image, see `napari_nudiff.diffusion.unet.CONDITIONS`.
     """
 
     name: str
@@ -64,10 +66,15 @@ class Checkpoint:
     parametrisation: str | None = None
     stain_low: tuple[float, ...] = ()
     stain_high: tuple[float, ...] = ()
+    conditions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("stain_low", "stain_high"):  # files have lists
+        for name in ("stain_low", "stain_high", "conditions"):  # files have lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    def makes(self, um_per_px: float) -> bool:
+        """Whether it makes images of this resolution: any that it is given, or its own."""
+        return "resolution" in self.conditions or 0.9 < um_per_px / self.um_per_px < 1.1
 
 
 def list_checkpoints(role: str | None = None) -> list[Checkpoint]:

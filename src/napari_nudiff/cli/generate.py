@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import subprocess
@@ -10,7 +11,8 @@ import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,7 +54,11 @@ def add_commands(commands: Any) -> None:
 
 def generate(args: argparse.Namespace) -> None:
     """``nudiff generate``: plan, share and make."""
+    from napari_nudiff.synthesis.generation import require_known
+
     plan, share = _plan(args), _share(args)
+    require_known(plan)
+    plan = _with_appearances(plan, args)
     processes = args.processes or _best_processes(plan, share)
     if args.dry_run:
         print(_estimate(plan, args.out, share, processes))
@@ -129,6 +135,8 @@ def _plan(args: argparse.Namespace) -> GenerationPlan:
         changes["stains"] = tuple(args.stain)
     if args.layouts:
         changes |= _layouts(args.layouts)
+        if args.um_per_px is None:
+            changes |= _scale_of(changes["given"])
     if args.no_turns:
         changes["turn"] = False
     return GenerationPlan.from_dict(first.to_dict() | changes)
@@ -141,6 +149,8 @@ _SAME = (
     "mean_area_px",
     "perturb",
     "stain_spread",
+    "um_per_px",
+    "appearance_spread",
     "guidance",
     "steps",
     "layout_steps",
@@ -161,6 +171,22 @@ def _layouts(told: Sequence[str]) -> dict[str, Any]:
     return {"layouts": "given", "given": tuple(files)}
 
 
+def _scale_of(files: Sequence[str]) -> dict[str, float]:
+    """Resolution that files of layouts have in common; {} = 0.25, or nothing says so."""
+    from napari_nudiff.dataset.pyramid import um_per_px_of
+    from napari_nudiff.nuclei.descriptors import UM_PER_PX
+
+    found = sorted({um for file in files if (um := um_per_px_of(Path(file))) is not None})
+    if not found or max(found[-1], UM_PER_PX) < 1.1 * min(found[0], UM_PER_PX):
+        return {}
+    if found[-1] > 1.1 * found[0]:
+        raise RequestError(
+            f"The layouts have {found[0]:g} to {found[-1]:g} um per px. Give those of one "
+            "resolution, or --um-per-px UM to take all as of that."
+        )
+    return {"um_per_px": found[0]}
+
+
 def _label_files(path: Path) -> list[Path]:
     """A file of labels, or those of a folder: ``labels/``, ``*_labels.tif``, or all."""
     if path.is_file():
@@ -175,6 +201,71 @@ def _label_files(path: Path) -> list[Path]:
     if not found:
         raise DatasetError(f"{folder} holds no label images ({', '.join(_LABEL_SUFFIXES)}).")
     return marked or found
+
+
+def _with_appearances(plan: GenerationPlan, args: argparse.Namespace) -> GenerationPlan:
+    """The plan with the appearances of the images that are to be followed."""
+    if not args.appearance_from:
+        return plan
+    from napari_nudiff.synthesis.generation import read_plan
+
+    stored = read_plan(args.out)
+    if _PARENT in os.environ and stored is not None:  # which has computed them
+        return replace(plan, appearances=stored.appearances)
+    files = [file for path in args.appearance_from for file in _image_files(path)]
+    found = _appearances(files, plan, quiet=args.quiet)
+    if stored is not None and _is_close(found, stored.appearances):
+        found = stored.appearances
+    return replace(plan, appearances=found)
+
+
+def _appearances(
+    files: Sequence[tuple[Path, float | None]], plan: GenerationPlan, *, quiet: bool
+) -> tuple[tuple[float, ...], ...]:
+    from napari_nudiff.dataset.images import read_rgb
+    from napari_nudiff.dataset.readers.files import read_um_per_px
+    from napari_nudiff.synthesis.appearance import appearance_of_image
+
+    return tuple(
+        appearance_of_image(
+            plan.image_checkpoint,
+            read_rgb(path),
+            known or read_um_per_px(path) or plan.um_per_px,
+        )
+        for path, known in tqdm(files, "appearances", unit="image", disable=quiet, leave=False)
+    )
+
+
+def _is_close(some: Sequence[tuple[float, ...]], others: Sequence[tuple[float, ...]]) -> bool:
+    """Whether appearances differ by no more than the arithmetic of two processors."""
+    return len(some) == len(others) and all(
+        math.isclose(a, b, abs_tol=1e-3)
+        for one, other in zip(some, others, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def _image_files(path: Path) -> list[tuple[Path, float | None]]:
+    """An image, or those of a folder that are no labels; with um per px where an index says so."""
+    from napari_nudiff.dataset.prepared import read_index
+    from napari_nudiff.dataset.readers.files import IMAGE_FOLDERS, IMAGE_SUFFIXES
+    from napari_nudiff.dataset.readers.pairs import MASK_ENDINGS
+
+    if path.is_file():
+        return [(path, None)]
+    if not path.is_dir():
+        raise RequestError(f"--appearance-from {path}: images, or folders of them, were expected.")
+    folder = next((path / name for name in IMAGE_FOLDERS if (path / name).is_dir()), path)
+    index = read_index(path)
+    known = {item.name: item.um_per_px for item in index.items} if index else {}
+    found = [
+        (file, known.get(file.stem))
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(MASK_ENDINGS)
+    ]
+    if not found:
+        raise DatasetError(f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
+    return found
 
 
 def _estimate(plan: GenerationPlan, out: Path, share: _Share, processes: int) -> str:
@@ -254,19 +345,22 @@ def _launch(args: argparse.Namespace, plan: GenerationPlan, share: _Share, count
     own, missing = _own_and_missing(plan, args.out, share)
     if not missing:
         return
-    processes = [_start(args, share, number, count) for number in range(count)]
-    try:
-        with _bar(own, missing, args.quiet) as bar:
-            _watch(processes, _Queues(args.out, missing, count * share.ranks), bar)
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.terminate()
-        for process in processes:
-            process.wait()
-    if any(process.returncode for process in processes):
-        said = _message(processes).removesuffix(GO_ON).strip()
-        raise DatasetError(f"One of {count} processes stopped: {said} {GO_ON}")
+    with ExitStack() as started:
+        processes = [
+            started.enter_context(_start(args, share, number, count)) for number in range(count)
+        ]
+        try:
+            with _bar(own, missing, args.quiet) as bar:
+                _watch(processes, _Queues(args.out, missing, count * share.ranks), bar)
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.terminate()
+            for process in processes:
+                process.wait()
+        if any(process.returncode for process in processes):
+            said = _message(processes).removesuffix(GO_ON).strip()
+            raise DatasetError(f"One of {count} processes stopped: {said} {GO_ON}")
 
 
 class _Queues:
@@ -377,6 +471,21 @@ def _add_images(p: Any) -> None:
     p.add_argument(
         "--vary-stain", dest="stain_spread", type=float, metavar="SPREAD", help="1 = as real slides"
     )
+    p.add_argument(
+        "--vary-appearance",
+        dest="appearance_spread",
+        type=float,
+        metavar="SPREAD",
+        help="beyond the tissue that the model has learned: 1 = as the training images differ",
+    )
+    p.add_argument(
+        "--appearance-from",
+        type=Path,
+        nargs="+",
+        metavar="WHAT",
+        help="images, or folders of them, whose appearances to take; no labels are needed",
+    )
+    p.add_argument("--um-per-px", type=float, metavar="UM", help="side of a pixel")
     p.add_argument("--guidance", type=float, nargs=2, metavar=("LOW", "HIGH"), help="strength")
     p.add_argument("--steps", type=int, help="sampling steps of the image")
     p.add_argument("--layout-steps", type=int, help="sampling steps of the layout")

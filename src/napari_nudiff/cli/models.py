@@ -43,10 +43,12 @@ def add_commands(commands: Any) -> None:
 
 def list_models(args: argparse.Namespace) -> None:
     """``nudiff models list``: the checkpoints that there are."""
-    rows = [("name", "role", "size", "state", "um/px", "licence", "trained on")]
+    rows = [("name", "role", "size", "state", "um/px", "takes", "licence", "trained on")]
     for c in checkpoints.list_checkpoints():
         size, state = checkpoints.size_text(c.size_bytes), checkpoints.state_of(c)
-        rows.append((c.name, c.role, size, state, f"{c.um_per_px:g}", c.licence, c.training_data))
+        takes = ", ".join(c.conditions)
+        about = (f"{c.um_per_px:g}", takes, c.licence, c.training_data)
+        rows.append((c.name, c.role, size, state, *about))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -64,6 +64,7 @@ def render(args: argparse.Namespace) -> None:
         _run_all([_again(args.request, args.out)], args)
         return
     request = RenderRequest(guidance=args.guidance, style=_style(args.style), **_chosen(args))
+    request = replace(request, appearance=_appearance(args, request.checkpoint))
     stems = [path.stem for path in args.layouts]
     twice = {stem for stem in stems if stems.count(stem) > 1}
     if twice:
@@ -95,11 +96,30 @@ def _first(path: Path, request: RenderRequest, out: Path) -> _Task:
     from napari_nudiff.synthesis.large import is_large, render_large
     from napari_nudiff.synthesis.pipeline import render as render_layout
 
-    opened = open_layout(path)
+    opened, request = open_layout(path), _at_its_scale(path, request)
     if _is_zarr(out) or is_large(opened.shape):
         return _large(path.stem, out, lambda at: render_large(opened, request, at))
     labels = opened[:] if _is_zarr(path) else read_layout(path)
     return _small(path.stem, out, lambda: render_layout(labels, request))
+
+
+def _at_its_scale(path: Path, request: RenderRequest) -> RenderRequest:
+    """A request at the resolution that the file of a layout says, unless another is asked for."""
+    from napari_nudiff.checkpoints import find_checkpoint
+    from napari_nudiff.dataset.pyramid import um_per_px_of
+
+    own = um_per_px_of(path)
+    if own is None or request.um_per_px is not None:
+        return request
+    checkpoint = find_checkpoint(request.checkpoint)
+    if not checkpoint.makes(own):
+        raise RequestError(
+            f"{path} has {own:g} um per px, and {checkpoint.name} makes images of "
+            f"{checkpoint.um_per_px:g} only. Nothing was rendered. Choose a model that knows "
+            f"several resolutions, or give --um-per-px {checkpoint.um_per_px:g} to take the "
+            "layout as of that."
+        )
+    return replace(request, um_per_px=own)
 
 
 def _again(stored: Path, out: Path) -> _Task:
@@ -163,6 +183,7 @@ def _chosen(args: argparse.Namespace) -> dict[str, Any]:
         "sampler": args.sampler,
         "device": args.device,
         "precision": args.precision,
+        "um_per_px": args.um_per_px,
     }
     return values | ({"checkpoint": args.checkpoint} if args.checkpoint else {})
 
@@ -174,6 +195,18 @@ def _style(path: Path | None) -> tuple[float, ...] | None:
     from napari_nudiff.nuclei.descriptors import stain_style
 
     return tuple(float(value) for value in stain_style(read_rgb(path)))
+
+
+def _appearance(args: argparse.Namespace, checkpoint: str) -> tuple[float, ...] | None:
+    if args.appearance in {None, "none"}:
+        return () if args.appearance else None
+    from napari_nudiff.dataset.images import read_rgb
+    from napari_nudiff.dataset.readers.files import read_um_per_px
+    from napari_nudiff.synthesis.appearance import appearance_of_image
+
+    path = Path(args.appearance)
+    um_per_px = read_um_per_px(path) or args.um_per_px
+    return appearance_of_image(checkpoint, read_rgb(path), um_per_px)
 
 
 def _add_sample(commands: Any) -> None:
@@ -198,12 +231,27 @@ def _add_render(commands: Any) -> None:
     )
     p.add_argument("--guidance", type=float, default=1.2, help="strength; 1 = off")
     p.add_argument("--style", type=Path, metavar="REF.png", help="image whose stain to take")
-    _add_synthesis_options(p, out="folder for the results, or X.zarr: one image of any size")
+    p.add_argument(
+        "--appearance",
+        metavar="REF.png",
+        help="image whose appearance to take; none = left to the model; by default drawn by the "
+        "seed from those of the training images",
+    )
+    _add_synthesis_options(
+        p,
+        out="folder for the results, or X.zarr: one image of any size",
+        um_per_px="side of a pixel; by default what the file of the layout says, or 0.25",
+    )
     p.set_defaults(run=render)
 
 
-def _add_synthesis_options(p: argparse.ArgumentParser, out: str = "folder for the results") -> None:
+def _add_synthesis_options(
+    p: argparse.ArgumentParser,
+    out: str = "folder for the results",
+    um_per_px: str = "side of a pixel; by default 0.25",
+) -> None:
     p.add_argument("--out", type=Path, required=True, help=out)
+    p.add_argument("--um-per-px", type=float, metavar="UM", help=um_per_px)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--steps", type=int, default=20, help="sampling steps, 1 to 1000")
     p.add_argument("--sampler", default="dpmpp_2m", help="dpmpp_2m, dpmpp_2m_sde, heun, ddim, ddpm")

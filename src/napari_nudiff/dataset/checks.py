@@ -15,10 +15,8 @@ from napari_nudiff.dataset.masks import as_rgb, number_nuclei, resample_image, r
 from napari_nudiff.dataset.problems import Problem, is_error
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.nuclei.descriptors import UM_PER_PX
 from napari_nudiff.nuclei.layout import relabel_contiguous, split_disconnected
-
-SHIPPED_UM_PER_PX = 0.25
-"""What the shipped models were trained at."""
 
 SMALLEST_SIDE_PX = 128
 """A training crop."""
@@ -231,8 +229,8 @@ def _scale(loaded: Loaded, rules: Rules, told: _Told) -> tuple[float | None, flo
     if target and not _close(here, target):
         told.note("resampled", f"from {here:g} to {target:g} um per px")
         return target, here / target
-    if not target and not _close(here, SHIPPED_UM_PER_PX):
-        detail = f"{here:g}; the shipped models expect {SHIPPED_UM_PER_PX:g} (--target-um-per-px)"
+    if not target and not _close(here, UM_PER_PX):
+        detail = f"{here:g}; the shipped models expect {UM_PER_PX:g} (--target-um-per-px)"
         told.warn("um per px unusual", detail)
     return here, 1
 

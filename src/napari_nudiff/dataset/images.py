@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -57,11 +58,23 @@ def write_rgb(path: Path, image: NDArray[np.uint8]) -> None:
         temporary.write_bytes(iio.imwrite("<bytes>", image, extension=".png"))
 
 
-def write_layout(path: Path, labels: NDArray[np.integer]) -> None:
-    """Write instance labels (H, W) as TIFF: uint16, or uint32 where the ids need it."""
+def write_layout(path: Path, labels: NDArray[np.integer], um_per_px: float | None = None) -> None:
+    """Write instance labels (H, W) as TIFF: uint16, or uint32 where the ids need it.
+
+    Parameters
+    ----------
+    path : Path
+    labels : ndarray, (H, W), integer
+    um_per_px : float, optional
+        Side of a pixel, for the resolution tags.
+    """
     dtype = np.uint16 if labels.max(initial=0) <= np.iinfo(np.uint16).max else np.uint32
+    tags: dict[str, Any] = {"compression": "zlib"}
+    if um_per_px is not None:
+        per_cm = 10_000 / um_per_px
+        tags |= {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
     with atomic_path(path) as temporary:
-        tifffile.imwrite(temporary, labels.astype(dtype), compression="zlib")
+        tifffile.imwrite(temporary, labels.astype(dtype), **tags)
 
 
 def write_text(path: Path, text: str) -> None:

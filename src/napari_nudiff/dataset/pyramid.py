@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_nudiff.dataset.images import read_layout
 from napari_nudiff.dataset.ngff import image_metadata, labels_metadata, names_of_labels
+from napari_nudiff.dataset.readers.files import plausible_um_per_px, read_um_per_px
 from napari_nudiff.errors import DatasetError, LayoutError
 from napari_nudiff.nuclei.structure import validate_layout
 
@@ -143,6 +144,17 @@ def open_layout(path: Path) -> LayoutArray:
     except (LayoutError, IndexError) as error:
         raise LayoutError(f"{path}: {error}") from error
     return labels
+
+
+def um_per_px_of(path: Path) -> float | None:
+    """Side of a pixel (um) of labels that `open_layout` opens; None where nothing says so."""
+    path = Path(path)
+    if path.suffix.lower() != ".zarr":
+        return read_um_per_px(path)
+    try:
+        return plausible_um_per_px(open_pyramid(path).provenance.get("um_per_px"))
+    except DatasetError:  # an array
+        return None
 
 
 class PyramidWriter:

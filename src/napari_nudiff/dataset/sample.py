@@ -100,7 +100,7 @@ def write_sample(folder: Path, stem: str, sample: Sample) -> list[Path]:
         labels_path = folder / f"{stem}_labels.tif"
         paths.append(folder / f"{stem}.png")
         write_rgb(paths[0], sample.image)
-    write_layout(labels_path, sample.labels)
+    write_layout(labels_path, sample.labels, sample.provenance.get("um_per_px"))
     paths += [labels_path, folder / f"{stem}.json"]
     write_text(paths[-1], json.dumps(sample.provenance, indent=1) + "\n")
     return paths

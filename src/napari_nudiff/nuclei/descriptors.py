@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 UM_PER_PX = 0.25
 """Resolution of an image that does not say: a scan at 40x."""
 
+LEARNED_UM_PER_PX = (UM_PER_PX, 0.5)
+"""Finest and coarsest that models with the condition "resolution" are trained at."""
+
 SIZE_SCALE_PX = 32.0
 """The structure model is told the side of the mean nucleus as a fraction of this length."""
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.pair_file import Pair, read_pair
+from napari_nudiff.nuclei.descriptors import UM_PER_PX
 from napari_nudiff.nuclei.layout import scatter_nuclei
 
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
@@ -22,7 +23,6 @@ LayerData = tuple[NDArray[Any], dict[str, Any], str]
 RENDERED_PAIR = "rendered.nudiff"
 """A layout that the default models sampled, with its render, as a file in this folder."""
 
-_UM_PER_PX = 0.25
 _SCATTERED = {
     "density": 0.22,
     "mean_area_px": 400.0,
@@ -77,7 +77,7 @@ def _scattered(side_px: int, name: str) -> LayerData:
 def _attributes(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
-        "scale": (_UM_PER_PX, _UM_PER_PX),
+        "scale": (UM_PER_PX, UM_PER_PX),
         "units": ("um", "um"),
         "axis_labels": ("y", "x"),
         "metadata": copy.deepcopy(metadata),  # the layer's owner may write into it

@@ -42,7 +42,7 @@ class Result:
     created_utc : str
     starred, applied : bool
     group : str
-        Equal for results that differ by no more than their seed and stain.
+        Equal for results that differ by no more than their seed, stain and appearance.
     """
 
     id: str
@@ -348,7 +348,7 @@ def _group_of(provenance: dict[str, Any]) -> str:
     request = {
         key: value
         for key, value in provenance.get("request", {}).items()
-        if key not in {"seed", "style"}
+        if key not in {"seed", "style", "appearance"}
     }
     kind, layout = provenance.get("kind"), provenance.get("layout_sha256")
     known = json.dumps([kind, layout, request], sort_keys=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_nudiff.checkpoints.cache import cache_folder
+from napari_nudiff.session.appearance import AppearanceSettings, takes, with_appearance
 from napari_nudiff.session.downloads import fetching
 from napari_nudiff.session.jobs import Job, JobError, JobQueue, Work
 from napari_nudiff.session.settings import (
@@ -49,6 +50,7 @@ class Session:
     rendering : RenderSettings
     editing : EditSettings
     stain : StainSettings
+    appearance : AppearanceSettings
     """
 
     job_started = Signal(object)  # Job
@@ -64,6 +66,7 @@ class Session:
         self.rendering = RenderSettings()
         self.editing = EditSettings()
         self.stain = StainSettings()
+        self.appearance = AppearanceSettings()
         self._queue = queue
         self._jobs: list[Job] = []
         self._active: Job | None = None
@@ -100,7 +103,11 @@ class Session:
         self._begin("back", Job(lambda job: _sampling(values, job), source, "layout"))
 
     def sample_inside(
-        self, labels: NDArray[Any], mask: NDArray[np.bool_], source: object = None
+        self,
+        labels: NDArray[Any],
+        mask: NDArray[np.bool_],
+        source: object = None,
+        um_per_px: float | None = None,
     ) -> None:
         """Sample nuclei in a region of a layout, in keeping with those around it.
 
@@ -111,13 +118,19 @@ class Session:
         mask : ndarray, (H, W), bool
         source : object
             Handed back with the result.
+        um_per_px : float, optional
+            Side of a pixel, for models that take it.
         """
-        values = self._layout_values() | _AS_AROUND
+        values = self._values_around(um_per_px)
         job = Job(lambda job: _sampling_inside(labels, mask, values, job), source, "nuclei")
         self._begin("back", job)
 
     def extend(
-        self, labels: NDArray[Any], sides: tuple[int, int, int, int], source: object = None
+        self,
+        labels: NDArray[Any],
+        sides: tuple[int, int, int, int],
+        source: object = None,
+        um_per_px: float | None = None,
     ) -> None:
         """Extend the canvas of a layout and sample nuclei in the new part.
 
@@ -128,8 +141,10 @@ class Session:
             Pixels to add at the top, right, bottom and left.
         source : object
             Handed back with the result.
+        um_per_px : float, optional
+            Side of a pixel, for models that take it.
         """
-        values = self._layout_values() | _AS_AROUND
+        values = self._values_around(um_per_px)
         job = Job(lambda job: _extending(labels, sides, values, job), source, "layout")
         self._begin("back", job)
 
@@ -152,7 +167,8 @@ class Session:
         place : {"back", "front", "instead"}
             Where the jobs stand in line.
         **overrides
-            Values that go before those of the settings, for this time; ``count=1`` for one image.
+            Values that go before those of the settings, for this time; ``count=1`` for one image,
+            ``um_per_px`` for the scale of the layout, which goes to models that take it.
         """
         works = [
             lambda job, values=values: _rendering(labels, values, job)
@@ -183,8 +199,8 @@ class Session:
         source, place, **overrides
             As of `render`.
         """
-        # An edit has the stain of the image around it, whatever new images shall have.
-        edit = self.editing.values() | {"style": None}
+        # An edit has the look of the image around it, whatever new images shall have.
+        edit = self.editing.values() | {"style": None, "appearance": None}
         works = [
             lambda job, values=values: _rerendering(base, labels, region, values | edit, job)
             for values in self._render_values(overrides)
@@ -208,17 +224,18 @@ class Session:
         for field in ("checkpoint", "steps", "guidance", "sampler"):
             setattr(self.rendering, field, request[field])
         self.stain.recall(request.get("style"))
+        self.appearance.recall(request)
         for field in ("strength", "margin_px"):
             setattr(self.editing, field, request.get(field, getattr(self.editing, field)))
 
     def values(self) -> dict[str, Any]:
         """All settings as JSON values, for `apply_values`."""
-        return {name: asdict(group) for name, group in self._groups().items()}
+        return {name: _stored(group) for name, group in self._groups().items()}
 
     def apply_values(self, values: dict[str, Any]) -> None:
         """Set the settings to stored ones; what this version does not know is left out."""
         for name, group in self._groups().items():
-            known = asdict(group)
+            known = _stored(group)
             for key, value in values.get(name, {}).items():
                 if key in known:
                     setattr(group, key, tuple(value) if isinstance(value, list) else value)
@@ -229,6 +246,7 @@ class Session:
             "rendering": self.rendering,
             "editing": self.editing,
             "stain": self.stain,
+            "appearance": self.appearance,
         }
 
     def cancel(self) -> None:
@@ -257,12 +275,21 @@ class Session:
         self.layout.seed = draw_seed()
         return self.layout.values() | {"device": self.rendering.device}
 
+    def _values_around(self, um_per_px: float | None) -> dict[str, Any]:
+        """The fields of a request for nuclei among those that are there."""
+        values = self._layout_values()
+        scale = um_per_px if takes(values["checkpoint"], "resolution") else None
+        return values | _AS_AROUND | {"um_per_px": scale}
+
     def _render_values(self, overrides: dict[str, Any]) -> list[dict[str, Any]]:
         """The fields of the requests of a batch."""
         count = overrides.pop("count", self.rendering.count)
         if self.rendering.new_seed and "seed" not in overrides:
             self.rendering.seed = draw_seed()
         values = self.rendering.values() | overrides
+        if not takes(values["checkpoint"], "resolution"):
+            values.pop("um_per_px", None)
+        values["appearance"] = self.appearance.chosen()
         first = values["seed"]
         return [
             values | {"seed": seed, "style": self.stain.style(seed)}
@@ -315,6 +342,12 @@ class Session:
             self.finished.emit(job.outcome, job.source)
 
 
+def _stored(group: Any) -> dict[str, Any]:
+    """The settings of a group that are stored."""
+    kept = (f.name for f in fields(group) if f.metadata.get("stored", True))
+    return {name: getattr(group, name) for name in kept}
+
+
 def _sampling(values: dict[str, Any], job: Job) -> Work:
     from napari_nudiff.synthesis.backoff import within_memory
     from napari_nudiff.synthesis.pipeline import sample_layout
@@ -348,7 +381,7 @@ def _rendering(labels: NDArray[Any], values: dict[str, Any], job: Job) -> Work:
     from napari_nudiff.synthesis.pipeline import render
 
     yield from fetching(values["checkpoint"], job)
-    request = render_request(values)
+    request = render_request(with_appearance(values))
     if is_large(labels.shape):
         return (yield from render_large(labels, request, _large_folder(request.seed)))
     return (yield from within_memory(partial(render, np.asarray(labels)), request, labels.shape))

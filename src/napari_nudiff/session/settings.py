@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from psygnal import SignalGroupDescriptor
 
 from napari_nudiff.checkpoints import default_checkpoint
+from napari_nudiff.nuclei.descriptors import UM_PER_PX
 
 if TYPE_CHECKING:
     from napari_nudiff.synthesis.request import EditRequest, LayoutRequest, RenderRequest
 
-UM_PER_PX = 0.25  # of the layouts made here: what the embedded models were trained at
 MAX_SEED = 999_999  # of those drawn here: short enough to read out
 
 SAMPLERS = {
@@ -55,7 +55,8 @@ class LayoutSettings:
     checkpoint: str = ""  # "" = the default one
     height_px: int = 256
     width_px: int = 256
-    # Foreground fraction, and mean area of a nucleus.
+    um_per_px: float = UM_PER_PX
+    # Foreground fraction, and mean area of a nucleus in pixels of 0.25 um, whatever those here.
     density: float = 0.25
     mean_area_px: float = 360.0
     steps: int = 20
@@ -69,7 +70,8 @@ class LayoutSettings:
             "height_px": self.height_px,
             "width_px": self.width_px,
             "density": self.density,
-            "mean_area_px": self.mean_area_px,
+            "mean_area_px": self.mean_area_px * (UM_PER_PX / self.um_per_px) ** 2,
+            "um_per_px": self.um_per_px,
             "steps": self.steps,
             "seed": self.seed,
         }
@@ -94,7 +96,7 @@ class RenderSettings:
     device: str = "auto"
 
     def values(self) -> dict[str, Any]:
-        """The fields of a `RenderRequest`, but for the stain style."""
+        """The fields of a `RenderRequest`, but for stain, appearance and scale."""
         return {
             "checkpoint": self.checkpoint or default_checkpoint("image").name,
             "seed": self.seed,

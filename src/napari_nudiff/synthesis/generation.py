@@ -23,6 +23,7 @@ import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from napari_nudiff.checkpoints import find_checkpoint
 from napari_nudiff.dataset.images import read_layout, write_text
 from napari_nudiff.dataset.pairs import turned
 from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
@@ -90,9 +91,10 @@ def generate(
         The folder holds something else, the items of another plan, or cannot be written to. What
         is complete stays.
     LayoutError, RequestError, CheckpointError
-        As of `sample_layout` and `render`.
+        As of `sample_layout`, `render` and `require_known`.
     """
     out = Path(out)
+    require_known(plan)
     plan = with_fingerprints(plan)
     begin(plan, out)
     _delete_leftovers(out)
@@ -168,7 +170,7 @@ def begin(plan: GenerationPlan, out: Path) -> None:
             )
         stored = plan
     elif stored.sha256 != plan.sha256:
-        changed = [k for k, v in plan.deciding().items() if stored.deciding()[k] != v]
+        changed = [k for k in plan.to_dict() if plan.deciding().get(k) != stored.deciding().get(k)]
         raise DatasetError(
             f"{out} holds pairs of another plan ({', '.join(changed)} differ). Nothing was "
             "written. Give another folder, or the plan that is there: "
@@ -230,6 +232,33 @@ def path_of(out: Path, number: int) -> Path:
 def stem_of(number: int) -> str:
     """Name of the files of an item."""
     return f"{number:06d}"
+
+
+def require_known(plan: GenerationPlan) -> None:
+    """Check that the models of a plan can be given what it asks for.
+
+    Raises
+    ------
+    RequestError
+        One cannot.
+    CheckpointError
+        There is no such model.
+    """
+    image = find_checkpoint(plan.image_checkpoint)
+    varies = plan.appearance_spread or plan.appearances
+    if varies and "appearance" not in image.conditions:
+        raise RequestError(
+            f"{image.name} takes no appearance. Nothing was written. Choose a model that does "
+            "(nudiff models list), or leave the appearance out."
+        )
+    drawn = [find_checkpoint(plan.structure_checkpoint)] if plan.layouts == "sampled" else []
+    for checkpoint in [image, *drawn]:
+        if plan.um_per_px is not None and not checkpoint.makes(plan.um_per_px):
+            raise RequestError(
+                f"{checkpoint.name} makes {checkpoint.um_per_px:g} um per px only; the plan is of "
+                f"{plan.um_per_px:g}. Nothing was written. Choose a model that knows several "
+                f"resolutions (nudiff models list), or take --um-per-px {checkpoint.um_per_px:g}."
+            )
 
 
 def with_fingerprints(plan: GenerationPlan) -> GenerationPlan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ Range = tuple[float, float]
 
 LAYOUTS = ("sampled", "scattered", "given")
 _FREE = {"count", "device", "given"}  # they change no item
+_ADDED = {"um_per_px", "appearance_spread", "appearances"}  # after version 0.1
+_OPTIONAL = {"density", "um_per_px"}
+_EXAMPLES: dict[str, Any] = {"um_per_px": 0.25, "appearances": ((0.0,),)}
 _LARGEST_PX = 2048
 
 
@@ -59,12 +63,18 @@ class GenerationPlan:
     structure_checkpoint: str = DEFAULT_STRUCTURE
     precision: str = "auto"
     device: str = "auto"
+    # Side of a pixel of layouts and images; None = that of the models.
+    um_per_px: float | None = None
+    # How far an appearance may lie from those of the training images; 1 = as these differ.
+    appearance_spread: float = 0.0
+    # Appearances to choose from, as the image model sees them; none = drawn from the training's.
+    appearances: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if not (field.name == "density" and value is None):
-                _require(_is_like(value, field.default), field.name, value, _kind(field.default))
+            value, example = getattr(self, field.name), _EXAMPLES.get(field.name, field.default)
+            if not (field.name in _OPTIONAL and value is None):
+                _require(_is_like(value, example), field.name, value, _kind(example))
         _require(self.count >= 1, "count", self.count, "at least 1")
         for name in ("height_px", "width_px"):
             side = getattr(self, name)
@@ -79,6 +89,12 @@ class GenerationPlan:
         )
         _require(0 <= self.perturb <= 1, "perturb", self.perturb, "a share, 0 to 1")
         _require(0 <= self.stain_spread <= 3, "stain_spread", self.stain_spread, "0 to 3")
+        _require(
+            self.appearance_spread == 0 or not self.appearances,
+            "appearance_spread",
+            self.appearance_spread,
+            "0 where appearances are given",
+        )
         _require_range("density", self.density or (0, 0), 0, 0.9)
         _require_range("mean_area_px", self.mean_area_px, 31, 10_000)
         _require_range("guidance", self.guidance, 0, 20)
@@ -91,6 +107,8 @@ class GenerationPlan:
             steps=self.steps,
             precision=self.precision,
             seed=self.seed,
+            um_per_px=self.um_per_px,
+            appearance_spread=self.appearance_spread,
         )
         LayoutRequest(steps=self.layout_steps)
 
@@ -110,16 +128,15 @@ class GenerationPlan:
         if unknown := sorted(set(values) - {f.name for f in fields(cls)}):
             raise RequestError(f"Unknown setting in the plan: {', '.join(unknown)}.")
         try:
-            frozen: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-            }
-            return cls(**frozen)
+            return cls(**{name: _frozen(value) for name, value in values.items()})
         except (TypeError, ValueError) as error:
             raise RequestError(f"A value of the plan has the wrong type: {error}") from error
 
     def deciding(self) -> dict[str, Any]:
         """The values that items follow from; files are told by their fingerprints."""
-        return {k: v for k, v in self.to_dict().items() if k not in _FREE}
+        values = {k: v for k, v in self.to_dict().items() if k not in _FREE}
+        # Plans of versions that did not have these values keep their fingerprints.
+        return {k: v for k, v in values.items() if v or k not in _ADDED}
 
     @property
     def sha256(self) -> str:
@@ -183,6 +200,7 @@ def item_of(plan: GenerationPlan, number: int) -> Item:
     layout_seed, perturb_seed, render_seed, stain_seed = random.integers(2**62, size=4).tolist()
     area, density, guidance, top, left = random.random(5).tolist()
     given, turns, mirrored, stain = random.integers((2**31, 4, 2, 2**31)).tolist()
+    appearance = int(random.integers(2**31))
     render = RenderRequest(
         plan.image_checkpoint,
         sampler=plan.sampler,
@@ -192,6 +210,9 @@ def item_of(plan: GenerationPlan, number: int) -> Item:
         device=plan.device,
         guidance=_between(plan.guidance, guidance),
         style=_style(plan, stain, stain_seed),
+        um_per_px=plan.um_per_px,
+        appearance=_chosen(plan.appearances, appearance),
+        appearance_spread=plan.appearance_spread,
     )
     return Item(
         number,
@@ -220,6 +241,7 @@ def layout_request(plan: GenerationPlan, item: Item) -> LayoutRequest:
         width_px=plan.width_px,
         density=item.density,
         mean_area_px=item.mean_area_px,
+        um_per_px=plan.um_per_px,
     )
 
 
@@ -233,6 +255,10 @@ def _style(plan: GenerationPlan, choice: int, seed: int) -> Style | None:
     if plan.stain_spread:
         return vary_style(base, plan.stain_spread, seed)
     return base
+
+
+def _chosen(appearances: Sequence[tuple[float, ...]], choice: int) -> tuple[float, ...] | None:
+    return appearances[choice % len(appearances)] if appearances else None
 
 
 def _between(ends: Range, share: float) -> float:
@@ -255,7 +281,14 @@ def _is_like(value: object, example: object) -> bool:
     return type(value) is type(example)
 
 
+def _frozen(value: Any) -> Any:
+    """Lists, as files have them, as tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
 def _kind(example: object) -> str:
+    if isinstance(example, tuple) and example and isinstance(example[0], tuple):
+        return "a list of lists of numbers"
     if isinstance(example, tuple):
         return "a list of numbers" if example else "a list of strings"
     return _KINDS[type(example)]

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.nuclei.descriptors import UM_PER_PX
 from napari_nudiff.nuclei.edit import as_edit
 from napari_nudiff.nuclei.stain import style_of
-from napari_nudiff.session.settings import UM_PER_PX
-from napari_nudiff.ui.frame import Frame
+from napari_nudiff.session.appearance import Reference
+from napari_nudiff.ui.frame import Frame, scale_of
 
 if TYPE_CHECKING:
     from napari_nudiff.dataset.pyramid import Pyramid
@@ -31,6 +32,7 @@ _PREVIEW_INTERVAL_S = 0.1
 _BRUSH_PX = 20
 _REMEMBERED_PX = 4096 * 4096  # a copy of a larger layout would take too much memory
 _STYLE_PX = 1024 * 1024  # are enough for means and deviations
+_REFERENCE_PX = 2048  # a side; are enough for an appearance
 
 
 class Region(Protocol):
@@ -125,14 +127,32 @@ class Canvas:
         mask = None if region is None else region.mask_in(layer)[::stride, ::stride]
         return style_of(_in_bytes(np.asarray(layer.data[::stride, ::stride, :3])), mask)
 
+    @staticmethod
+    def reference_of(layer: Image, region: Region | None = None) -> Reference:
+        """An RGB layer, or the rectangle around a region of it; of a large one the middle.
+
+        Raises
+        ------
+        NudiffError
+            The region has no pixel of it.
+        """
+        ranges = [(0, side) for side in layer.data.shape[:2]]
+        if region is not None:
+            mask = region.mask_in(layer)
+            inside = (np.flatnonzero(mask.any(axis=1 - axis)) for axis in (0, 1))
+            ranges = [(int(at[0]), int(at[-1]) + 1) for at in inside]
+        rows, cols = (_middle(start, stop, _REFERENCE_PX) for start, stop in ranges)
+        pixels = np.asarray(layer.data[rows, cols, :3])
+        return Reference(_in_bytes(pixels), scale_of(layer).um_per_px)
+
     # What is made
 
-    def new_frame(self, name: str) -> Frame:
+    def new_frame(self, name: str, um_per_px: float = UM_PER_PX) -> Frame:
         """The frame of a new layout: micrometres, unless all other layers are in pixels."""
         layers = self._viewer.layers
         if layers and all(str(unit) == "pixel" for layer in layers for unit in layer.units):
             return Frame(name)
-        scale, units = (UM_PER_PX, UM_PER_PX), ("um", "um")
+        scale, units = (um_per_px, um_per_px), ("um", "um")
         return Frame(name, {"scale": scale, "units": units, "axis_labels": ("y", "x")})
 
     def add_layout(self, labels: NDArray[Any], frame: Frame, provenance: Any = None) -> Labels:
@@ -309,6 +329,11 @@ def _edit_events(layer: Labels) -> tuple[Any, ...]:
     """What tells that a layout changed; only `set_data` tells of napari's undo."""
     events = layer.events
     return events.data, events.set_data, events.labels_update, events.paint
+
+
+def _middle(start: int, stop: int, longest: int) -> slice:
+    start += max(stop - start - longest, 0) // 2
+    return slice(start, min(start + longest, stop))
 
 
 def _in_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from napari_nudiff.ui.executor import device_queue
 from napari_nudiff.ui.keeping import Keeping
 from napari_nudiff.ui.live import LiveMode
 from napari_nudiff.ui.open_results import open_results
+from napari_nudiff.ui.panels.appearance_panel import AppearancePanel
 from napari_nudiff.ui.panels.layout_panel import LayoutPanel
 from napari_nudiff.ui.panels.nuclei_panel import NucleiPanel
 from napari_nudiff.ui.panels.render_panel import RenderPanel
@@ -81,6 +82,8 @@ class SynthesisDock(DockContent):
         self.render_panel = RenderPanel(self.session, self.canvas, self.region)
         self.stain_region = RegionCombo(viewer)
         self.stain_panel = StainPanel(self.session.stain, self.stain_region)
+        self.appearance_region = RegionCombo(viewer)
+        self.appearance_panel = AppearancePanel(self.session, self.appearance_region)
         self.results_panel = ResultsPanel(self.results)
         self.run_panel = RunPanel(self.session)
 
@@ -114,6 +117,7 @@ class SynthesisDock(DockContent):
             Part("Nuclei", self.nuclei_panel),
             Part("Render", self.render_panel),
             Part("Stain", self.stain_panel),
+            Part("Appearance", self.appearance_panel),
             Section("Keys", keys_),
         ]
 
@@ -147,6 +151,7 @@ class SynthesisDock(DockContent):
         layouts.nucleus_show_requested.connect(nuclei.show_nuclei)
         self.canvas.layers_changed.connect(self._on_layers_changed)
         self.stain_panel.reference_requested.connect(self._on_reference)
+        self.appearance_panel.reference_requested.connect(self._on_appearance)
         self._on_layers_changed()
         studio.choose_layout(layouts.layer.layer())
 
@@ -178,7 +183,9 @@ class SynthesisDock(DockContent):
         return self.region.mask_in(layer)
 
     def _on_layers_changed(self) -> None:
-        self.stain_panel.set_layers(self.canvas.references())
+        references = self.canvas.references()
+        self.stain_panel.set_layers(references)
+        self.appearance_panel.set_layers(references)
 
     def _on_reference(self, _: object = None) -> None:
         layer = self.stain_panel.reference.layer()
@@ -189,6 +196,15 @@ class SynthesisDock(DockContent):
         else:
             self.session.stain.reference = style
 
+    def _on_appearance(self, layer: Any) -> None:
+        region = self.appearance_region
+        try:
+            reference = None if layer is None else self.canvas.reference_of(layer, region)
+        except NudiffError as error:
+            self.message.show_hint(str(error))
+        else:
+            self.session.appearance.choose(reference)
+
     def _on_live(self, on: bool) -> None:
         self.run_panel.live.setChecked(on)
 
@@ -198,7 +214,8 @@ class SynthesisDock(DockContent):
     def _closers(self) -> tuple[Callable[[], object], ...]:
         parts = self.live, self.session, self.activity, self.keys, self.preferences
         panels = self.layout_panel.close, self.nuclei_panel.close
-        last = self.region.release, self.stain_region.release, self.keeping.close, self.canvas.close
+        regions = (self.region, self.stain_region, self.appearance_region)
+        last = *(region.release for region in regions), self.keeping.close, self.canvas.close
         hidden = partial(open_results.discard, self._viewer, self.results)
         return hidden, *(part.close for part in parts), *panels, *last
 

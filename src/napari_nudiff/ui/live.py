@@ -45,7 +45,7 @@ class LiveMode(QObject):
         studio.canvas.layout_edited.connect(self._on_edited)
         studio.layout_chosen.connect(self._on_layout_chosen)
         session = studio.session
-        for settings in (session.rendering, session.stain):
+        for settings in (session.rendering, session.stain, session.appearance):
             settings.events.connect(self._on_other)
 
     @property

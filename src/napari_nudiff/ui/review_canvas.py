@@ -10,7 +10,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.pair_file import Pair
-from napari_nudiff.session.settings import UM_PER_PX
+from napari_nudiff.nuclei.descriptors import UM_PER_PX
 
 OUTLINE, FLAGGED = "#35e0ff", "#ffe14d"
 """Colours that H&E has not: of outlines, and of those of flagged nuclei."""

@@ -20,7 +20,7 @@ from napari_nudiff.session.jobs import JobError
 from napari_nudiff.session.results import Results
 from napari_nudiff.session.session import Place
 from napari_nudiff.ui.canvas import Canvas
-from napari_nudiff.ui.frame import Frame
+from napari_nudiff.ui.frame import Frame, scale_of
 from napari_nudiff.ui.widgets.extend_form import Extension
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ class Task:
     layer: Labels | None = None
     labels: Any = None
     single: bool = True
+
+    @property
+    def um_per_px(self) -> float | None:
+        """Scale of the layout."""
+        return None if self.layer is None else scale_of(self.layer).um_per_px
 
 
 class Studio:
@@ -113,19 +118,22 @@ class Studio:
         """Add an empty layout and hand the user the brush."""
         settings = self.session.layout
         empty = np.zeros((settings.height_px, settings.width_px), dtype=np.int32)
-        layer = self.canvas.add_layout(empty, self.canvas.new_frame("layout"))
+        layer = self.canvas.add_layout(empty, self._new_frame())
         self.canvas.start_painting(layer)
         self.layout_added.emit(layer)
 
     def sample_layout(self) -> None:
         """Sample a layout."""
-        self.session.sample(Task("layout", self.canvas.new_frame("layout")))
+        self.session.sample(Task("layout", self._new_frame()))
+
+    def _new_frame(self) -> Frame:
+        return self.canvas.new_frame("layout", self.session.layout.um_per_px)
 
     def sample_inside(self, mask: Mask) -> None:
         """Sample nuclei in a region of the layout; they replace those there, as one edit."""
         task = self._task("inside")
         if task is not None:
-            self.session.sample_inside(task.labels, mask, task)
+            self.session.sample_inside(task.labels, mask, task, task.um_per_px)
 
     def extend(self, extension: Extension) -> None:
         """Extend the canvas, as another layer; the model continues the nuclei if it shall."""
@@ -135,7 +143,8 @@ class Studio:
         top, right, bottom, left, continued = extension
         task = replace(task, frame=task.frame.shifted(-top, -left))
         if continued:
-            self.session.extend(task.labels, (top, right, bottom, left), task)
+            sides = top, right, bottom, left
+            self.session.extend(task.labels, sides, task, task.um_per_px)
         else:
             extended = extend_canvas(task.labels, top, right, bottom, left)
             self.layout_added.emit(self.canvas.add_layout(extended, task.frame))
@@ -157,7 +166,7 @@ class Studio:
             return
         task = replace(task, single=self.session.rendering.count == 1)
         if self.session.editing.scope == "whole":
-            self.session.render(task.labels, source=task, place=place)
+            self.session.render(task.labels, source=task, place=place, um_per_px=task.um_per_px)
         else:
             self._rerender(task, place, region)
 
@@ -176,7 +185,14 @@ class Studio:
             )
             return
         region = None if only_changes else region
-        self.session.rerender(base, task.labels, region=region, source=task, place=place)
+        self.session.rerender(
+            base,
+            task.labels,
+            region=region,
+            source=task,
+            place=place,
+            um_per_px=task.um_per_px,
+        )
 
     def _base(self, layer: Labels) -> Sample:
         """The image to change, with the layout that it fits."""
@@ -224,14 +240,15 @@ class Studio:
         task = self._task("live")
         if task is None:
             return False
+        overrides |= {"source": task, "place": "front", "count": 1, "um_per_px": task.um_per_px}
         same = self._live is not None and self._live[0].layer is task.layer
         base = self._live[1] if self._live is not None and same and not afresh else None
         if base is None or base.labels.shape != task.labels.shape:
-            self.session.render(task.labels, source=task, place="front", count=1, **overrides)
+            self.session.render(task.labels, **overrides)
             return True
         if np.array_equal(base.labels, task.labels):
             return False
-        self.session.rerender(base, task.labels, source=task, place="front", count=1, **overrides)
+        self.session.rerender(base, task.labels, **overrides)
         return True
 
     def end_live(self) -> None:

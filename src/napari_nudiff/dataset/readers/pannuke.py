@@ -14,11 +14,11 @@ from napari_nudiff.dataset.masks import whole_numbers
 from napari_nudiff.dataset.readers.files import Tree
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.nuclei.descriptors import UM_PER_PX
 
 CHANNELS = ("neoplastic", "inflammatory", "connective", "dead", "epithelial")
 """Its classes in the order of the channels of its masks; the sixth is the background."""
 
-UM_PER_PX = 0.25  # its paper: everything is at 40x
 _CONTAINERS = {"images", "masks"}  # folders that do not name a fold
 
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_nudiff.checkpoints import list_checkpoints
+from napari_nudiff.checkpoints import find_checkpoint, list_checkpoints
 from napari_nudiff.errors import NudiffError
+from napari_nudiff.nuclei.descriptors import LEARNED_UM_PER_PX
 from napari_nudiff.nuclei.inspection import Finding, fix
 from napari_nudiff.session import Session
 from napari_nudiff.synthesis.memory import window_count
 from napari_nudiff.ui.bind import bind
 from napari_nudiff.ui.canvas import Canvas
 from napari_nudiff.ui.diameter import area_px, diameter_um
+from napari_nudiff.ui.frame import Scale, scale_of
 from napari_nudiff.ui.layout_check import LayoutCheck
 from napari_nudiff.ui.tools.editor import apply_edit
 from napari_nudiff.ui.widgets.caption import Caption
 from napari_nudiff.ui.widgets.checkpoint_combo import CheckpointCombo
-from napari_nudiff.ui.widgets.fields import Fields, slider
+from napari_nudiff.ui.widgets.fields import Fields, choice, slider
 from napari_nudiff.ui.widgets.findings_list import FindingRow, FindingsList
 from napari_nudiff.ui.widgets.layer_combo import LayerCombo
 from napari_nudiff.ui.widgets.section import Section
@@ -29,6 +32,13 @@ from napari_nudiff.ui.widgets.size_edit import SizeEdit
 
 _NO_LAYOUT = "Press New and paint nuclei, or Sample to have them drawn."
 _EMPTY = "Empty so far. Paint nuclei with the brush, each with its own number: M picks the next."
+_SCALE = "Side of a pixel of a new layout: 0.25 µm as scanned at 40×, 0.5 µm at 20×."
+_SCALES = {0.25: "0.25 µm per px (40×)", 0.5: "0.5 µm per px (20×)"}
+_NO_SCALE = "No scale in µm"
+_HOW_TO_SCALE = (
+    "Give the layer its scale in napari's console, for example: layer.scale = 0.5, 0.5; "
+    'layer.units = "um"'
+)
 _FIXES = {
     "speck": "Delete them: they are too small to be drawn.",
     "disconnected": "Give each part its own number; crumbs disappear.",
@@ -53,14 +63,15 @@ class LayoutPanel(QWidget):
 
     def __init__(self, session: Session, canvas: Canvas) -> None:
         super().__init__()
-        self._canvas = canvas
+        self._session, self._canvas = session, canvas
+        self._followed: Any = None
         self.layer = LayerCombo(placeholder="No layout yet")
         self.layer.setToolTip("The Labels layer whose nuclei are rendered: one number a nucleus.")
         self.check = LayoutCheck()
-        self.summary, self.findings = Caption(), FindingsList()
+        self.summary, self.scale, self.findings = Caption(), Caption(), FindingsList()
         self.check_now = QPushButton("Check")
         self.new, self.sample = QPushButton("New"), QPushButton("Sample")
-        self.size = SizeEdit()
+        self.size, self.um_per_px = SizeEdit(), choice(_SCALES)
         self.density, self.diameter = slider(5, 60, 1, 0), slider(3, 15, 0.1, 1)
         self.checkpoint = CheckpointCombo(list_checkpoints("structure"))
         self.options = Section("Size and nuclei of new layouts", QWidget())
@@ -71,6 +82,7 @@ class LayoutPanel(QWidget):
         self._bindings = [
             bind(settings, "height_px", self.size.height_px),
             bind(settings, "width_px", self.size.width_px),
+            bind(settings, "um_per_px", self.um_per_px),
             bind(settings, "density", self.density, lambda d: 100 * d, lambda p: round(p) / 100),
             bind(settings, "mean_area_px", self.diameter, diameter_um, area_px),
             bind(settings, "checkpoint", self.checkpoint),
@@ -85,6 +97,7 @@ class LayoutPanel(QWidget):
         """Let go of the layers; the widget itself goes with its dock, and may be gone already."""
         self.check.close()
         self._canvas.layers_changed.disconnect(self._on_layers_changed, missing_ok=True)
+        self._follow(None)
         return True
 
     def _lay_out(self) -> None:
@@ -104,6 +117,7 @@ class LayoutPanel(QWidget):
         layout.setSpacing(6)
         layout.addWidget(self.layer)
         layout.addLayout(summary)
+        layout.addWidget(self.scale)
         layout.addWidget(self.findings)
         layout.addLayout(buttons)
         layout.addWidget(self.options)
@@ -112,6 +126,7 @@ class LayoutPanel(QWidget):
     def _lay_out_options(self) -> None:
         fields = Fields()
         fields.add("Size, px", self.size, "Height and width of a new layout.")
+        fields.add("Scale", self.um_per_px, _SCALE)
         fields.add("Density, %", self.density, "Sample: how much of the area nuclei cover.")
         fields.add("Nuclei, µm", self.diameter, "Sample: mean diameter of the nuclei.")
         fields.add("Model", self.checkpoint, "Sample: the structure model that draws the nuclei.")
@@ -127,6 +142,7 @@ class LayoutPanel(QWidget):
         self.layer.layer_changed.connect(self._on_layer_changed)
         self._canvas.layers_changed.connect(self._on_layers_changed)
         self.destroyed.connect(self.check.close)
+        self._session.rendering.events.checkpoint.connect(self._on_scale_changed)
 
     def _on_layers_changed(self) -> None:
         self.layer.set_layers(self._canvas.layouts())
@@ -135,8 +151,28 @@ class LayoutPanel(QWidget):
     def _on_layer_changed(self, _: object = None) -> None:
         layer = self.layer.layer()
         self.check.set_layer(layer)
+        self._follow(layer)
         if layer is None:
             self._on_checked()
+        self._on_scale_changed()
+
+    def _follow(self, layer: Any) -> None:
+        """Hear when the scale of a layer changes, and of no other."""
+        if layer is self._followed:
+            return
+        before, self._followed = self._followed, layer
+        for event in _scale_events(before):
+            event.disconnect(self._on_scale_changed)
+        for event in _scale_events(layer):
+            event.connect(self._on_scale_changed)
+
+    def _on_scale_changed(self, _: object = None) -> None:
+        layer, checkpoint = self.layer.layer(), self._session.rendering.values()["checkpoint"]
+        note = "" if layer is None else scale_note(scale_of(layer), checkpoint)
+        self.scale.setText(note)
+        self.scale.setToolTip(_HOW_TO_SCALE if note.startswith(_NO_SCALE) else "")
+        self.scale.setVisible(bool(note))
+        self.summary.setText(self._summary(layer))
 
     def _on_checked(self) -> None:
         layer, report = self.layer.layer(), self.check.report
@@ -151,6 +187,9 @@ class LayoutPanel(QWidget):
         height, width = layer.data.shape
         windows, report = window_count(height, width), self.check.report
         size = f"{height} × {width} px" + (f" · {windows} windows" if windows > 1 else "")
+        scale = scale_of(layer)
+        if scale.sides_um is not None:
+            size += f" · {scale.um_per_px:.3g} µm/px"
         if report is None:
             return size
         if not report.count:
@@ -178,6 +217,43 @@ class LayoutPanel(QWidget):
             apply_edit(layer, fix(np.asarray(layer.data), finding))
         except NudiffError as error:
             self.message_requested.emit(str(error))
+
+
+def scale_note(scale: Scale, checkpoint: str) -> str:
+    """What should be known of the scale that a layout is rendered at; "" = nothing."""
+    um_per_px = scale.um_per_px
+    notes = []
+    if scale.sides_um is None:
+        notes.append(f"{_NO_SCALE}: taken as {um_per_px:g} µm per px.")
+    elif not scale.is_even:
+        height, width = scale.sides_um
+        notes.append(
+            f"Pixels of {height:.3g} × {width:.3g} µm: taken as {um_per_px:.3g} µm per px."
+        )
+    finest, coarsest = LEARNED_UM_PER_PX
+    try:
+        model = find_checkpoint(checkpoint)
+    except NudiffError:  # the render says so in full
+        return " ".join(notes)
+    if not model.makes(um_per_px):
+        notes.append(
+            f"{Path(model.name).name} makes {model.um_per_px:g} µm per px only: nuclei are drawn "
+            "as if the layout had that."
+        )
+    elif "resolution" in model.conditions and not finest / 1.1 < um_per_px < coarsest * 1.1:
+        notes.append(
+            f"{um_per_px:.3g} µm per px is beyond what the model has learned, {finest:g} to "
+            f"{coarsest:g}."
+        )
+    return " ".join(notes)
+
+
+def _scale_events(layer: Any) -> tuple[Any, ...]:
+    """What changes the scale of a layer, where there is one."""
+    if layer is None:
+        return ()
+    events = layer.events
+    return events.scale, events.units, events.affine, events.rotate, events.shear
 
 
 def _row(finding: Finding) -> FindingRow:

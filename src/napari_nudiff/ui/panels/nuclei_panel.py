@@ -16,6 +16,7 @@ from napari_nudiff.session.settings import draw_seed
 from napari_nudiff.ui.bind import bind
 from napari_nudiff.ui.canvas import Canvas
 from napari_nudiff.ui.diameter import area_px, diameter_um
+from napari_nudiff.ui.frame import scale_of
 from napari_nudiff.ui.regions import RegionCombo
 from napari_nudiff.ui.tools.camera import look_at
 from napari_nudiff.ui.tools.editor import LayoutEditor
@@ -269,10 +270,11 @@ class NucleiPanel(QWidget):
     def _on_scatter(self) -> None:
         mask = self._region_mask()
         if mask is not None:
+            scale = scale_of(self.editor.layer)
             self.operations.scatter(
                 mask,
                 density=self.scatter.density.value() / 100,
-                mean_area_px=area_px(self.scatter.diameter.value()),
+                mean_area_px=area_px(self.scatter.diameter.value(), scale.um_per_px),
                 **self.scatter.options(),
             )
 

@@ -13,6 +13,7 @@ _ROLES = {
     "image": "image model: renders a layout",
     "structure": "structure model: draws layouts",
 }
+_TAKES = {"style": "stain", "density": "density and size of nuclei"}
 _SHORT_SHA256 = 12
 _COPY = "Copy"
 
@@ -24,7 +25,8 @@ class ModelDetails(QWidget):
         super().__init__(parent)
         self._sha256 = ""
         self.role, self.licence, self.training_data = _Value(), _Value(), _Value()
-        self.resolution, self.place, self.sha256 = _Value(), _Value(), _Value()
+        self.resolution, self.takes = _Value(), _Value()
+        self.place, self.sha256 = _Value(), _Value()
         self.copy_button = QPushButton(_COPY)
         self.copy_button.setToolTip("Copy the whole fingerprint.")
         self.copy_button.setStyleSheet("font-size: 8pt; padding: 1px 8px;")
@@ -38,6 +40,7 @@ class ModelDetails(QWidget):
         self.licence.setText(checkpoint.licence)
         self.training_data.setText(checkpoint.training_data)
         self.resolution.setText(f"{checkpoint.um_per_px:g} µm per px")
+        self.takes.setText(", ".join(_TAKES.get(c, c) for c in checkpoint.conditions) or "–")
         self._show_place(checkpoint)
         self._sha256 = checkpoint.sha256
         self.sha256.setText(f"{checkpoint.sha256[:_SHORT_SHA256]}…")
@@ -61,6 +64,7 @@ class ModelDetails(QWidget):
         fields.add("Licence", self.licence, "Of the weights: it goes with every image made.")
         fields.add("Trained on", self.training_data)
         fields.add("Resolution", self.resolution, "Of the images that it was trained on.")
+        fields.add("Takes", self.takes, "What it can be given beside the layout.")
         fields.add("File", self.place)
         fingerprint = QWidget()
         row = QHBoxLayout(fingerprint)
