@@ -92,6 +92,23 @@ def test_a_recalled_appearance_is_that_of_the_result(session, made, layout) -> N
     assert session.appearance.is_recalled(session.rendering.checkpoint)
 
 
+def test_one_that_was_left_to_the_model_is_left_to_it_again(session, made, layout) -> None:
+    sha256 = find_checkpoint(session.rendering.checkpoint).sha256
+    session.appearance.recall({"appearance": [], "checkpoint_sha256": sha256})
+    assert session.appearance.is_recalled(session.rendering.checkpoint)
+    (sample,) = made(lambda: session.render(layout))
+    assert request_of(sample)["appearance"] == []
+
+
+def test_a_reference_that_is_too_small_is_said(session, layout, reference) -> None:
+    failures = []
+    session.failed.connect(lambda error, _: failures.append(str(error)))
+    session.appearance.choose(Reference(reference.image[:20], 0.25))
+    session.render(layout)
+    assert "20 x 96 px; at least 32 px" in failures[0]
+    assert not session.busy
+
+
 def test_an_appearance_of_another_model_is_left_out(
     session, made, layout, reference, tiny_checkpoint
 ) -> None:

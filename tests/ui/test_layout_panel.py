@@ -171,6 +171,18 @@ def test_a_scale_that_the_model_does_not_make_is_said_at_once(bench, tiny_checkp
     assert bench.panel.scale.isHidden()
 
 
+def test_a_scale_that_cannot_be_sampled_is_said_before_the_click(bench, tiny_checkpoint) -> None:
+    settings, note = bench.panel._session.layout, bench.panel.scale_of_model
+    bench.panel.options.expand()
+    settings.checkpoint = tiny_checkpoint("structure")
+    assert note.isHidden()
+    bench.panel.um_per_px.setCurrentIndex(1)
+    assert settings.um_per_px == 0.5
+    assert note.text() == "Sample: structure.safetensors makes 0.25 µm per px only."
+    settings.checkpoint = tiny_checkpoint("scaled-structure")
+    assert note.isHidden()
+
+
 def test_uneven_pixels_are_taken_at_their_mean(bench, tiny_checkpoint) -> None:
     bench.panel._session.rendering.checkpoint = tiny_checkpoint("scaled-image")
     set_scale(bench.layer, 0.25, 0.5)

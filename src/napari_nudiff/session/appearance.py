@@ -61,12 +61,9 @@ class AppearanceSettings:
 
     def is_recalled(self, checkpoint: str) -> bool:
         """Whether a recalled appearance is chosen that a model can be given."""
-        if self.reference is not None or not self.code:
+        if self.reference is not None or self.code is None or not takes(checkpoint, "appearance"):
             return False
-        try:
-            return find_checkpoint(checkpoint).sha256 == self.checkpoint_sha256
-        except CheckpointError:
-            return False
+        return find_checkpoint(checkpoint).sha256 == self.checkpoint_sha256
 
     def chosen(self) -> Chosen:
         """What is chosen now."""

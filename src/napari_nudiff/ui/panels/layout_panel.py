@@ -15,6 +15,7 @@ from napari_nudiff.errors import NudiffError
 from napari_nudiff.nuclei.descriptors import LEARNED_UM_PER_PX
 from napari_nudiff.nuclei.inspection import Finding, fix
 from napari_nudiff.session import Session
+from napari_nudiff.session.appearance import takes
 from napari_nudiff.synthesis.memory import window_count
 from napari_nudiff.ui.bind import bind
 from napari_nudiff.ui.canvas import Canvas
@@ -72,6 +73,7 @@ class LayoutPanel(QWidget):
         self.check_now = QPushButton("Check")
         self.new, self.sample = QPushButton("New"), QPushButton("Sample")
         self.size, self.um_per_px = SizeEdit(), choice(_SCALES)
+        self.scale_of_model = Caption()
         self.density, self.diameter = slider(5, 60, 1, 0), slider(3, 15, 0.1, 1)
         self.checkpoint = CheckpointCombo(list_checkpoints("structure"))
         self.options = Section("Size and nuclei of new layouts", QWidget())
@@ -88,6 +90,7 @@ class LayoutPanel(QWidget):
             bind(settings, "checkpoint", self.checkpoint),
         ]
         self._on_layers_changed()
+        self._on_options_changed()
 
     def set_busy(self, busy: bool) -> None:
         """A busy session samples nothing."""
@@ -127,6 +130,7 @@ class LayoutPanel(QWidget):
         fields = Fields()
         fields.add("Size, px", self.size, "Height and width of a new layout.")
         fields.add("Scale", self.um_per_px, _SCALE)
+        fields.add_below(self.scale_of_model)
         fields.add("Density, %", self.density, "Sample: how much of the area nuclei cover.")
         fields.add("Nuclei, µm", self.diameter, "Sample: mean diameter of the nuclei.")
         fields.add("Model", self.checkpoint, "Sample: the structure model that draws the nuclei.")
@@ -143,6 +147,7 @@ class LayoutPanel(QWidget):
         self._canvas.layers_changed.connect(self._on_layers_changed)
         self.destroyed.connect(self.check.close)
         self._session.rendering.events.checkpoint.connect(self._on_scale_changed)
+        self._session.layout.events.connect(self._on_options_changed)
 
     def _on_layers_changed(self) -> None:
         self.layer.set_layers(self._canvas.layouts())
@@ -165,6 +170,12 @@ class LayoutPanel(QWidget):
             event.disconnect(self._on_scale_changed)
         for event in _scale_events(layer):
             event.connect(self._on_scale_changed)
+
+    def _on_options_changed(self, _: object = None) -> None:
+        settings = self._session.layout
+        only = _only(settings.values()["checkpoint"], settings.um_per_px)
+        self.scale_of_model.setText(f"Sample: {only}." if only else "")
+        self.scale_of_model.setVisible(bool(only))
 
     def _on_scale_changed(self, _: object = None) -> None:
         layer, checkpoint = self.layer.layer(), self._session.rendering.values()["checkpoint"]
@@ -231,21 +242,26 @@ def scale_note(scale: Scale, checkpoint: str) -> str:
             f"Pixels of {height:.3g} × {width:.3g} µm: taken as {um_per_px:.3g} µm per px."
         )
     finest, coarsest = LEARNED_UM_PER_PX
-    try:
-        model = find_checkpoint(checkpoint)
-    except NudiffError:  # the render says so in full
-        return " ".join(notes)
-    if not model.makes(um_per_px):
-        notes.append(
-            f"{Path(model.name).name} makes {model.um_per_px:g} µm per px only: nuclei are drawn "
-            "as if the layout had that."
-        )
-    elif "resolution" in model.conditions and not finest / 1.1 < um_per_px < coarsest * 1.1:
+    only = _only(checkpoint, um_per_px)
+    if only:
+        notes.append(f"{only}: nuclei are drawn as if the layout had that.")
+    elif takes(checkpoint, "resolution") and not finest / 1.1 < um_per_px < coarsest * 1.1:
         notes.append(
             f"{um_per_px:.3g} µm per px is beyond what the model has learned, {finest:g} to "
             f"{coarsest:g}."
         )
     return " ".join(notes)
+
+
+def _only(checkpoint: str, um_per_px: float) -> str:
+    """That a model does not make a resolution; "" = it does, or there is no such model."""
+    try:
+        model = find_checkpoint(checkpoint)
+    except NudiffError:  # its job says so in full
+        return ""
+    if model.makes(um_per_px):
+        return ""
+    return f"{Path(model.name).name} makes {model.um_per_px:g} µm per px only"
 
 
 def _scale_events(layer: Any) -> tuple[Any, ...]:
