@@ -25,7 +25,15 @@ from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import scatter_nuclei
 from napari_nudiff.nuclei.perturbation import perturb
 from napari_nudiff.synthesis.device import using_threads
-from napari_nudiff.synthesis.generation import Made, generate, path_of, plan_in, read_plan
+from napari_nudiff.synthesis.generation import (
+    PLAN,
+    Made,
+    begin,
+    generate,
+    path_of,
+    plan_in,
+    read_plan,
+)
 from napari_nudiff.synthesis.generation_plan import GenerationPlan, item_of, load_plan
 from napari_nudiff.synthesis.pipeline import sample_layout
 from napari_nudiff.synthesis.replay import request_of
@@ -446,3 +454,17 @@ def test_scale_and_appearances_as_toml(tmp_path):
     assert load_plan(path) == GenerationPlan(um_per_px=0.5, appearances=((0.5, 1), (0, 0.25)))
     path.write_text("appearance_spread = 0.5\n")
     assert load_plan(path) == GenerationPlan(appearance_spread=0.5)
+
+
+def test_a_folder_of_version_0_1_goes_on_as_it_was_begun(plan, tmp_path) -> None:
+    begin(plan, tmp_path)
+    stored = json.loads((tmp_path / PLAN).read_text())
+    assert stored["schema"] == 2
+    old = {k: v for k, v in stored.items() if k != "literal"} | {"schema": 1}
+    (tmp_path / PLAN).write_text(json.dumps(old))
+    for _ in generate(replace(plan, count=1), tmp_path):
+        pass
+    request = json.loads((tmp_path / "000000.json").read_text())["request"]
+    assert request["literal"]
+    assert begin(replace(plan, count=plan.count + 1), tmp_path).literal
+    assert json.loads((tmp_path / PLAN).read_text())["literal"]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from napari_nudiff.checkpoints import DEFAULT_IMAGE, default_checkpoint, find_checkpoint, load_model
+from napari_nudiff.diffusion.fused import FusedUNet
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.errors import LayoutError, RequestError
 from napari_nudiff.synthesis import backoff, tiling
@@ -91,7 +92,7 @@ def test_a_count_is_of_real_tensors() -> None:
     with torch.no_grad():
         modulation = UNet(IMAGE).modulation(torch.zeros(1, 3, 64, 64))
     assert modulation is not None
-    real = sum(tensor.nbytes for scale in modulation for tensor in scale) / 64**2
+    real = sum(tensor.nbytes for scale in modulation.scales for tensor in scale) / 64**2
     counted = measure_footprint(IMAGE)
     assert real <= counted.kept_bytes_per_px <= real + 40
     assert counted.weights_bytes == sum(p.nbytes for p in UNet(IMAGE).parameters())
@@ -150,16 +151,15 @@ def test_windows_of_other_sides_are_refused(request_, window_px) -> None:
 
 def limited(monkeypatch, most_px: int, only: torch.dtype | None = None) -> None:
     """Let the network run out of memory above a number of pixels, or in any dtype but one."""
-    encode = UNet.encode
+    encode = FusedUNet.encode
 
-    def scarce(self: UNet, x: torch.Tensor, *args: object, **kwargs: object) -> object:
-        in_use = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-        too_large = x.shape[-1] * x.shape[-2] > most_px or only not in (None, in_use)
+    def scarce(self: FusedUNet, x: torch.Tensor, *args: object, **kwargs: object) -> object:
+        too_large = x.shape[-1] * x.shape[-2] > most_px or only not in (None, self.dtype)
         if too_large and x.device.type != "meta":  # where tensors take no memory
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return encode(self, x, *args, **kwargs)
 
-    monkeypatch.setattr(UNet, "encode", scarce)
+    monkeypatch.setattr(FusedUNet, "encode", scarce)
 
 
 def notes_of(job) -> tuple[object, list[str]]:
@@ -246,7 +246,7 @@ def test_other_errors_are_not_tried_again(request_, wide_layout, monkeypatch) ->
         calls.append(1)
         raise RuntimeError("The size of tensor a (3) must match the size of tensor b (5)")
 
-    monkeypatch.setattr(UNet, "encode", fail)
+    monkeypatch.setattr(FusedUNet, "encode", fail)
     with pytest.raises(RuntimeError, match="tensor a"):
         completed(within_memory(partial(render, wide_layout), request_, wide_layout.shape))
     assert len(calls) == 1

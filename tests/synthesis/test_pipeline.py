@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_nudiff.dataset.sample import unpack_layout
-from napari_nudiff.diffusion.unet import UNet
+from napari_nudiff.diffusion.fused import FusedUNet
 from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
 from napari_nudiff.synthesis.pipeline import completed, render, sample_layout
 from napari_nudiff.synthesis.progress import Progress
@@ -95,13 +95,13 @@ def test_the_encoder_runs_once_a_step_and_the_modulation_once(
 ) -> None:
     calls = {"encode": 0, "decode": 0, "modulation": 0}
     for name in calls:
-        original = getattr(UNet, name)
+        original = getattr(FusedUNet, name)
 
         def counted(self, *args, _name=name, _original=original, **kwargs):
             calls[_name] += 1
             return _original(self, *args, **kwargs)
 
-        monkeypatch.setattr(UNet, name, counted)
+        monkeypatch.setattr(FusedUNet, name, counted)
     completed(render(layout, request_))
     assert calls == {"encode": 3, "decode": 6, "modulation": 2}
     completed(render(layout, changed(request_, guidance=1.0)))

@@ -163,7 +163,7 @@ def test_the_card_tells_of_changed_plans_and_of_no_folder(config) -> None:
     header = read_header(Path(config.out) / "image.safetensors")
     assert [plan["from_step"] for plan in header.card["plans"]] == [0, 4]
     assert header.card["plans"][1]["config"]["stages"][1]["steps"] == 4
-    assert str(Path(config.data).parent) not in json.dumps(header.card)
+    assert str(Path(config.data[0]).parent) not in json.dumps(header.card)
 
 
 def test_raw_weights_are_kept_on_request(config) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from napari_nudiff.diffusion.fused import FusedUNet
 from napari_nudiff.diffusion.unet import UNet, UNetConfig
 from napari_nudiff.synthesis.memory import Footprint
 
@@ -29,9 +30,10 @@ def measure_footprint(config: UNetConfig) -> Footprint:
         structure = torch.zeros(1, max(config.cond_channels, 1), _SIDE_PX, _SIDE_PX)
         x, t = torch.zeros(1, config.in_channels, _SIDE_PX, _SIDE_PX), torch.zeros(1)
         with _Allocations() as allocations:
-            kept = unet.modulation(structure) if config.cond_channels else None
+            fused = FusedUNet(unet)
+            kept = fused.modulation(structure)
             kept_bytes = allocations.live_bytes
-            unet(x, t, kept)
+            fused.decode(fused.encode(x, t, None, kept), kept)
     weights_bytes = sum(parameter.nbytes for parameter in unet.parameters())
     active_bytes = allocations.peak_bytes - kept_bytes
     return Footprint(weights_bytes, active_bytes / area, kept_bytes / area)

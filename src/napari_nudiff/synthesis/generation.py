@@ -43,7 +43,7 @@ from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.room import available_bytes
 
 PLAN = "plan.json"
-SCHEMA = 1
+SCHEMA = 2  # in the first, networks were computed operation by operation
 _LEFTOVER_S = 600  # temporary folders this old were left by a process that was killed
 _BYTES_A_PROCESS = 1_000_000_000  # on a CPU, at 256 px
 _DENSITY, _MEAN_AREA_PX = 0.2, 350.0  # scattered, where none is asked for
@@ -96,7 +96,7 @@ def generate(
     out = Path(out)
     require_known(plan)
     plan = with_fingerprints(plan)
-    begin(plan, out)
+    plan = begin(plan, out)
     _delete_leftovers(out)
     own = range(rank, plan.count, ranks)
     missing = [number for number in own if not path_of(out, number).is_file()]
@@ -154,8 +154,13 @@ def best_processes(plan: GenerationPlan) -> int:
     return max(1, min(room, plan.count))
 
 
-def begin(plan: GenerationPlan, out: Path) -> None:
+def begin(plan: GenerationPlan, out: Path) -> GenerationPlan:
     """Write the plan into a folder, or check that it is the one that is there.
+
+    Returns
+    -------
+    GenerationPlan
+        The plan, to be computed as the pairs that are there were.
 
     Raises
     ------
@@ -179,7 +184,9 @@ def begin(plan: GenerationPlan, out: Path) -> None:
     count = max(plan.count, stored.count)
     if not (out / PLAN).is_file() or count != stored.count:
         content = {"kind": "nudiff generation plan", "schema": SCHEMA}
+        plan = replace(plan, literal=stored.literal)
         write_text(out / PLAN, json.dumps(content | with_count(plan, count).to_dict(), indent=1))
+    return replace(plan, literal=stored.literal)
 
 
 def _holds_files(out: Path) -> bool:
@@ -217,8 +224,11 @@ def plan_in(path: Path) -> GenerationPlan:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("kind") != "nudiff generation plan" or content.pop("schema") != SCHEMA:
+        kind, schema = content.pop("kind"), content.pop("schema")
+        if kind != "nudiff generation plan" or schema not in (1, SCHEMA):
             raise ValueError("it is of another version")
+        if schema == 1:
+            content["literal"] = True
         return GenerationPlan.from_dict(content)
     except (OSError, ValueError, KeyError, AttributeError, RequestError) as error:
         raise DatasetError(f"Cannot read the plan {path}: {error}") from error

@@ -20,7 +20,7 @@ from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 Range = tuple[float, float]
 
 LAYOUTS = ("sampled", "scattered", "given")
-_FREE = {"count", "device", "given"}  # they change no item
+_FREE = {"count", "device", "given", "literal"}  # they change no item, or nothing but rounding
 _ADDED = {"um_per_px", "appearance_spread", "appearances"}  # after version 0.1
 _OPTIONAL = {"density", "um_per_px"}
 _EXAMPLES: dict[str, Any] = {"um_per_px": 0.25, "appearances": ((0.0,),)}
@@ -69,6 +69,8 @@ class GenerationPlan:
     appearance_spread: float = 0.0
     # Appearances to choose from, as the image model sees them; none = drawn from the training's.
     appearances: tuple[tuple[float, ...], ...] = ()
+    # Whether to compute as version 0.1 did: for folders that were begun with it.
+    literal: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -208,6 +210,7 @@ def item_of(plan: GenerationPlan, number: int) -> Item:
         seed=render_seed,
         precision=plan.precision,
         device=plan.device,
+        literal=plan.literal,
         guidance=_between(plan.guidance, guidance),
         style=_style(plan, stain, stain_seed),
         um_per_px=plan.um_per_px,
@@ -237,6 +240,7 @@ def layout_request(plan: GenerationPlan, item: Item) -> LayoutRequest:
         seed=item.layout_seed,
         precision=plan.precision,
         device=plan.device,
+        literal=plan.literal,
         height_px=plan.height_px,
         width_px=plan.width_px,
         density=item.density,

@@ -44,8 +44,8 @@ class Footprint:
 
 # (active, kept) of the compact networks, and of the authors' at their published width of 256.
 _USUAL = {
-    ("image", "v"): (726.0, 1138.0),
-    ("structure", "v"): (278.0, 0.0),
+    ("image", "v"): (679.0, 515.0),
+    ("structure", "v"): (264.0, 0.0),
     ("image", "eps"): (15_800.0, 31_100.0),
     ("structure", "eps"): (14_800.0, 0.0),
 }
