@@ -51,6 +51,7 @@ from napari_nudiff.evaluation.segmenter import (
 )
 from napari_nudiff.evaluation.study import crops_of, fields_of, of_one_scale, scale_option
 from napari_nudiff.nuclei.descriptors import stain_style
+from napari_nudiff.synthesis.appearance import appearance_of_image
 from napari_nudiff.synthesis.canvas import derived_seed
 from napari_nudiff.synthesis.pipeline import completed, render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
@@ -103,8 +104,14 @@ class Variant:
 
     def make(self, item: Item, judge: Segmenter, options: dict[str, Any]) -> None:
         """Render an item and keep what came of it."""
-        style = tuple(map(float, stain_style(item.field.image))) if item.field else None
-        request = RenderRequest(**self.request, **options, style=style, seed=item.seed)
+        like: dict[str, Any] = {}
+        if item.field:
+            like["style"] = tuple(map(float, stain_style(item.field.image)))
+            if load_model(options["checkpoint"]).header.network.has("appearance"):
+                like["appearance"] = appearance_of_image(
+                    options["checkpoint"], item.field.image, options.get("um_per_px")
+                )
+        request = RenderRequest(**self.request, **options, **like, seed=item.seed)
         start = time.perf_counter()
         image = completed(render(item.labels, request)).image
         seconds = time.perf_counter() - start

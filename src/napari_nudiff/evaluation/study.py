@@ -38,6 +38,7 @@ from napari_nudiff.evaluation.segmenter import (
 from napari_nudiff.evaluation.statistics import Comparison, compare
 from napari_nudiff.nuclei.descriptors import stain_style
 from napari_nudiff.nuclei.layout import relabel_contiguous
+from napari_nudiff.synthesis.appearance import appearance_of_image
 from napari_nudiff.synthesis.canvas import derived_seed
 from napari_nudiff.synthesis.device import resolve_device
 from napari_nudiff.synthesis.pipeline import Job, completed, render, sample_layout
@@ -191,7 +192,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
     fields = fields_of(held_out, config.size_px, _FIELDS_PER_IMAGE)
     renders, real_scores, render_scores = [], [], []
     for i, one in enumerate(fields):
-        image = maker.render(f"held-out-{i:04d}", one.labels, i, tuple(stain_style(one.image)))
+        image = maker.render(f"held-out-{i:04d}", one.labels, i, one.image)
         renders.append(image)
         real_scores.append(score(judge, one))
         render_scores.append(score(judge, one, image))
@@ -199,7 +200,7 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
     layouts, samples = [], []
     for i in range(config.count):
         layouts.append(maker.layout(f"layout-{i:04d}", i))
-        samples.append(maker.render(f"sampled-{i:04d}", layouts[-1], i, None))
+        samples.append(maker.render(f"sampled-{i:04d}", layouts[-1], i))
         yield StudyProgress("sampling and rendering", i + 1, config.count)
     yield StudyProgress("comparing", 0, 0)
     crops = crops_of(training + held_out, config.size_px)
@@ -274,13 +275,23 @@ class _Maker:
         return relabel_contiguous(resample_labels(labels, self._config.size_px / self._side_px))
 
     def render(
-        self, stem: str, labels: NDArray[np.integer], index: int, style: tuple[float, ...] | None
+        self,
+        stem: str,
+        labels: NDArray[np.integer],
+        index: int,
+        like: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.uint8]:
-        """Render a layout."""
+        """Render a layout, in the stain and with the appearance of an image if one is given."""
+        style, appearance = None, None
+        if like is not None:
+            style = tuple(float(v) for v in stain_style(like))
+            if load_model(self._config.image).header.network.has("appearance"):
+                appearance = appearance_of_image(self._config.image, like, self._scale)
         request = RenderRequest(
             checkpoint=self._config.image,
             guidance=self._config.guidance,
-            style=None if style is None else tuple(float(v) for v in style),
+            style=style,
+            appearance=appearance,
             seed=derived_seed(self._config.seed, index),
             **self._how,
             **scale_option(self._config.image, self._scale),
