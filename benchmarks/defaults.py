@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_nudiff.checkpoints import find_checkpoint
+from napari_nudiff.checkpoints import find_checkpoint, load_model
 from napari_nudiff.dataset.images import read_layout, read_rgb, write_layout, write_rgb, write_text
 from napari_nudiff.evaluation.agreement import Field, Score, difference, score, summary
 from napari_nudiff.evaluation.coverage import Coverage, measure_coverage

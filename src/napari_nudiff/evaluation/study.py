@@ -317,7 +317,11 @@ class _Maker:
         except (OSError, ValueError):
             return False
         made_by = stored.get("request", {})
-        same = all(made_by.get(k) == v for k, v in request.to_dict().items() if k not in _DECIDED)
+        # What a request leaves open was decided when it ran.
+        asked = {
+            k: v for k, v in request.to_dict().items() if k not in _DECIDED and v not in (None, [])
+        }
+        same = all(made_by.get(k) == v for k, v in asked.items())
         return same and (labels is None or stored.get("layout_sha256") == layout_sha256(labels))
 
 
