@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.fingerprints import layout_keys
 from napari_nudiff.dataset.labelling import Foreground, label_points
 from napari_nudiff.dataset.masks import as_rgb, number_nuclei, resample_image, resample_labels
 from napari_nudiff.dataset.problems import Problem, is_error
@@ -87,6 +88,9 @@ class Ready(NamedTuple):
         Fingerprint of the image before it was resampled; of a layout alone, of its labels.
     classes : dict of int to str
         Of nuclei by their numbers, where the files tell.
+    roots : frozenset of str
+        `layout_keys` of the labels before and after they were resampled, and those that the files
+        tell.
     """
 
     image: NDArray[np.uint8] | None
@@ -94,6 +98,7 @@ class Ready(NamedTuple):
     um_per_px: float | None
     source_sha256: str
     classes: dict[int, str]
+    roots: frozenset[str]
 
 
 def check_image(
@@ -157,7 +162,8 @@ def check_image(
     if factor != 1:
         labels = relabel_contiguous(resample_labels(labels, factor))
     classes = {i: dict(rules.class_names).get(c, c) for i, c in _classes(loaded, labels).items()}
-    return Ready(image, labels, um_per_px, sha256, classes), told.problems
+    roots = frozenset(loaded.roots) | layout_keys(ids) | layout_keys(labels)
+    return Ready(image, labels, um_per_px, sha256, classes, roots), told.problems
 
 
 def _classes(loaded: Loaded, labels: NDArray[np.int32]) -> dict[int, str]:
