@@ -159,7 +159,8 @@ def _load_image(found: LabelledImage, rules: Rules, mark: dict[str, Any]) -> Pai
     lineage = {**_lineage(told), "roots": sorted(ready.roots | roots_of(mark))}
     provenance = {"synthetic": False, "source": found.source, **told, **known, "lineage": lineage}
     notes = {"classes": {str(i): name for i, name in ready.classes.items()}}
-    return Pair(Sample(ready.labels, ready.image, provenance), found.name, notes=notes)
+    sample = Sample(ready.labels, ready.image, provenance)
+    return Pair(sample, found.name, notes=notes, unscaled=ready.unscaled)
 
 
 def _lineage(provenance: Mapping[str, Any]) -> Mapping[str, Any]:

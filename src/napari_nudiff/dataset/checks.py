@@ -91,6 +91,8 @@ class Ready(NamedTuple):
     roots : frozenset of str
         `layout_keys` of the labels before and after they were resampled, and those that the files
         tell.
+    unscaled : ndarray, (H', W'), int32, or None
+        The labels before they were resampled; None where they were not.
     """
 
     image: NDArray[np.uint8] | None
@@ -99,6 +101,7 @@ class Ready(NamedTuple):
     source_sha256: str
     classes: dict[int, str]
     roots: frozenset[str]
+    unscaled: NDArray[np.int32] | None = None
 
 
 def check_image(
@@ -159,11 +162,13 @@ def check_image(
         ids, factor = loaded.labels.astype(np.int64), 1
     labels = _mend(ids, rules, told)
     _look_at_nuclei(labels, told)
+    unscaled = None
     if factor != 1:
+        unscaled = labels
         labels = relabel_contiguous(resample_labels(labels, factor))
     classes = {i: dict(rules.class_names).get(c, c) for i, c in _classes(loaded, labels).items()}
     roots = frozenset(loaded.roots) | layout_keys(ids) | layout_keys(labels)
-    return Ready(image, labels, um_per_px, sha256, classes, roots), told.problems
+    return Ready(image, labels, um_per_px, sha256, classes, roots, unscaled), told.problems
 
 
 def _classes(loaded: Loaded, labels: NDArray[np.int32]) -> dict[int, str]:

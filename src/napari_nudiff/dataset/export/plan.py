@@ -239,6 +239,8 @@ class _Judge:
         keys = roots_of(provenance) | layout_keys(pair.sample.labels)
         keys |= {f"group {candidate.group}"} if candidate.group else set()
         fingerprints = nuclei_fingerprints(content.labels)
+        if pair.unscaled is not None:  # layouts that were edited by hand are of their scale
+            fingerprints = np.append(fingerprints, nuclei_fingerprints(pair.unscaled))
         told, given = self._told(candidate), given_layout(provenance)
         self.seen.append(_Seen(row, keys, fingerprints, told, given, bool(reason)))
 
