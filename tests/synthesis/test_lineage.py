@@ -280,7 +280,10 @@ def test_pairs_of_a_resampled_layout_are_left_out(tmp_path, tiny_checkpoint) -> 
     folder = prepared(source, tmp_path / "set", rules)
     files = sorted((folder / "labels").iterdir())
     pairs = pairs_from(files, tmp_path / "pairs", tiny_checkpoint("image"), 0.5)
-    for real in (find_real(folder), find_real(source, rules)):
+    patches = prepared(
+        source, tmp_path / "patches", rules, subset_percent=100.0, patch_px=64, stride_px=64
+    )
+    for real in (find_real(folder), find_real(source, rules), find_real(patches)):
         assert_none_leaks(planned(pairs, real), pairs)
         assert_none_leaks(planned(list(map(as_of_version_0_1, pairs)), real), pairs)
 
@@ -340,12 +343,13 @@ def test_disconnected_nuclei_may_be_kept(made, tmp_path) -> None:
 
 def test_a_render_of_a_whole_layout_is_known_without_a_lineage(tmp_path) -> None:
     """As the dock makes them, from a layer whose ids are its own."""
+    source = write_format("binary masks", tmp_path / "lab")
     rules = Rules(um_per_px=UM_PER_PX, target_um_per_px=0.5)
-    real = find_real(write_format("binary masks", tmp_path / "real"), rules)
     image, labels = SCENES[HELD_OUT]
     pair = candidate_of(Pair(Sample(labels * 3, image // 2, {"synthetic": True}), "render"))
-    plan = planned([pair], real)
-    assert plan.left_out == {"synthetic, of a layout that is held out": 1}
+    for real in (find_real(source, rules), find_real(prepared(source, tmp_path / "set", rules))):
+        plan = planned([pair], real)
+        assert plan.left_out == {"synthetic, of a layout that is held out": 1}
 
 
 @pytest.mark.parametrize("target", [None, 0.5])
