@@ -10,7 +10,7 @@ import pytest
 
 from napari_nudiff.cli import main
 from napari_nudiff.dataset.checks import pixels_sha256
-from napari_nudiff.dataset.images import write_layout
+from napari_nudiff.dataset.images import write_layout, write_rgb
 from napari_nudiff.dataset.review import Review, ReviewFile
 from napari_nudiff.dataset.sample import read_sample
 from napari_nudiff.nuclei.layout import scatter_nuclei
@@ -52,6 +52,29 @@ def test_an_image_that_is_not_what_was_rendered_is_found(pairs, tmp_path, capsys
     assert main(["export", "verify", str(out), "--quiet"]) == 0
     assert main(["export", "verify", str(out), "--rerender", "1", "--quiet"]) == 2
     assert "it is another image" in capsys.readouterr().out
+
+
+def test_pairs_of_a_layout_that_no_real_image_has_are_named(tmp_path, tiny_checkpoint, capsys):
+    for number in range(2):
+        labels = scatter_nuclei((96, 96), density=0.3, seed=number)
+        write_layout(tmp_path / "layouts" / f"slide{number}.tif", labels)
+        write_layout(tmp_path / "real" / "labels" / f"slide{number}.tif", labels)
+        image = np.random.default_rng(number).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+        write_rgb(tmp_path / "real" / "images" / f"slide{number}.png", image)
+    layouts = [str(path) for path in sorted((tmp_path / "layouts").iterdir())]
+    told = ["--count", "4", "--size", "64", "64", "--steps", "1", "--processes", "1", "--quiet"]
+    told += ["--image-checkpoint", tiny_checkpoint("image"), "--out", str(tmp_path / "made")]
+    assert main(["generate", "--layouts", *layouts, *told]) == 0
+    told = ["export", "write", str(tmp_path / "made"), "--real", str(tmp_path / "real"), "--quiet"]
+    told += ["--format", "cellpose", "--val", "0", "--test", "0"]
+    assert main([*told, "--out", str(tmp_path / "known")]) == 0
+    assert "warning" not in capsys.readouterr().out
+    for path in (tmp_path / "real").rglob("slide1.*"):
+        path.unlink()
+    assert main([*told, "--out", str(tmp_path / "unknown")]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert "slide1.tif, which no real image of this set has" in line
+    assert line.strip() in (tmp_path / "unknown" / "DATASHEET.md").read_text()
 
 
 def test_reviews_beside_the_pairs_are_the_gate(pairs, tmp_path):

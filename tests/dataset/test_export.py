@@ -18,14 +18,14 @@ import pytest
 
 from napari_nudiff.dataset.candidates import find_candidates, find_real
 from napari_nudiff.dataset.checks import pixels_sha256
-from napari_nudiff.dataset.export.content import nuclei_sha256
-from napari_nudiff.dataset.export.lineage import families, nuclei_fingerprints
+from napari_nudiff.dataset.export.lineage import families
 from napari_nudiff.dataset.export.manifest import read_manifest
 from napari_nudiff.dataset.export.options import ExportOptions, Gate
 from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.export.split import split_families
 from napari_nudiff.dataset.export.verification import provenance_in, verify_set
 from napari_nudiff.dataset.export.writing import part_of, write_set
+from napari_nudiff.dataset.fingerprints import nuclei_fingerprints, nuclei_sha256
 from napari_nudiff.dataset.images import write_layout, write_rgb
 from napari_nudiff.dataset.review import Grade
 from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample

@@ -176,6 +176,7 @@ def _summary(plan: Plan) -> str:
         lines.append(
             f"  pixels of several sizes: {told} um (--target-um-per-px resamples real ones)"
         )
+    lines += [f"  warning: {warning}" for warning in plan.warnings]
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_nudiff.dataset.checks import Rules, check_image
+from napari_nudiff.dataset.export.lineage import roots_of
 from napari_nudiff.dataset.groups import group_of
 from napari_nudiff.dataset.pair_file import EXTENSION, Pair, read_about, read_pair
 from napari_nudiff.dataset.problems import is_error
@@ -130,7 +131,7 @@ def _of_image(found: LabelledImage, rules: Rules) -> Candidate:
     return Candidate(
         found.name,
         found.source,
-        partial(_load_image, found, rules, mark if is_synthetic else {}),
+        partial(_load_image, found, rules, mark),
         lambda: mark,
         synthetic=is_synthetic,
         group="" if is_synthetic else group_of(found.name, found.group),
@@ -153,9 +154,18 @@ def _load_image(found: LabelledImage, rules: Rules, mark: dict[str, Any]) -> Pai
     if ready.image is None:
         raise DatasetError(f"{found.source} is a layout without an image. Render it first.")
     known = {} if ready.um_per_px is None else {"um_per_px": ready.um_per_px}
-    provenance = {"synthetic": False, "source": found.source, **mark, **known}
+    # What a mark tells beside its lineage is of the image as it was exported.
+    told = mark if mark.get("synthetic") else {}
+    lineage = {**_lineage(told), "roots": sorted(ready.roots | roots_of(mark))}
+    provenance = {"synthetic": False, "source": found.source, **told, **known, "lineage": lineage}
     notes = {"classes": {str(i): name for i, name in ready.classes.items()}}
-    return Pair(Sample(ready.labels, ready.image, provenance), found.name, notes=notes)
+    sample = Sample(ready.labels, ready.image, provenance)
+    return Pair(sample, found.name, notes=notes, unscaled=ready.unscaled)
+
+
+def _lineage(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    told = provenance.get("lineage")
+    return told if isinstance(told, Mapping) else {}
 
 
 def _is_session(folder: Path) -> bool:

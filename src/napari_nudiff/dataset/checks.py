@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.fingerprints import layout_keys
 from napari_nudiff.dataset.labelling import Foreground, label_points
 from napari_nudiff.dataset.masks import as_rgb, number_nuclei, resample_image, resample_labels
 from napari_nudiff.dataset.problems import Problem, is_error
@@ -87,6 +88,11 @@ class Ready(NamedTuple):
         Fingerprint of the image before it was resampled; of a layout alone, of its labels.
     classes : dict of int to str
         Of nuclei by their numbers, where the files tell.
+    roots : frozenset of str
+        `layout_keys` of the labels before and after they were resampled, and those that the files
+        tell.
+    unscaled : ndarray, (H', W'), int32, or None
+        The labels before they were resampled; None where they were not.
     """
 
     image: NDArray[np.uint8] | None
@@ -94,6 +100,8 @@ class Ready(NamedTuple):
     um_per_px: float | None
     source_sha256: str
     classes: dict[int, str]
+    roots: frozenset[str]
+    unscaled: NDArray[np.int32] | None = None
 
 
 def check_image(
@@ -154,10 +162,13 @@ def check_image(
         ids, factor = loaded.labels.astype(np.int64), 1
     labels = _mend(ids, rules, told)
     _look_at_nuclei(labels, told)
+    unscaled = None
     if factor != 1:
+        unscaled = labels
         labels = relabel_contiguous(resample_labels(labels, factor))
     classes = {i: dict(rules.class_names).get(c, c) for i, c in _classes(loaded, labels).items()}
-    return Ready(image, labels, um_per_px, sha256, classes), told.problems
+    roots = frozenset(loaded.roots) | layout_keys(ids) | layout_keys(labels)
+    return Ready(image, labels, um_per_px, sha256, classes, roots, unscaled), told.problems
 
 
 def _classes(loaded: Loaded, labels: NDArray[np.int32]) -> dict[int, str]:

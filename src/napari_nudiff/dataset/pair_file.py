@@ -48,12 +48,15 @@ class Pair:
         JSON values: scale, translate, rotate, shear, affine, units, axis_labels.
     notes : dict
         JSON values of whoever writes the file: whether it is starred, or applied.
+    unscaled : ndarray, (H', W'), int32, or None
+        Labels of a real image before they were resampled; no file keeps them.
     """
 
     sample: Sample
     name: str = ""
     spatial: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+    unscaled: NDArray[np.int32] | None = None
 
 
 def write_pair(path: Path, pair: Pair) -> None:

@@ -117,6 +117,7 @@ def _whole(record: Record, ready: Ready) -> Entry:
         um_per_px=ready.um_per_px,
         source=record.found.source,
         image_sha256=pixels_sha256(ready.labels if ready.image is None else ready.image),
+        roots=tuple(sorted(ready.roots)),
     )
     return Entry(item, ready.image, ready.labels, ready.classes)
 

@@ -55,6 +55,9 @@ class Item:
         Of a patch, the name that the whole image would have; else empty.
     top_px, left_px : int
         Of a patch, where it lay.
+    roots : tuple of str
+        Fingerprints of the labels that it came from, before and after they were resampled: of a
+        patch, those of the whole. A pair that was made from one of them is of this lineage.
     """
 
     name: str
@@ -69,6 +72,10 @@ class Item:
     cut_from: str = ""
     top_px: int = 0
     left_px: int = 0
+    roots: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "roots", tuple(self.roots))  # a list, as files have it
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,8 @@ def _check_items(items: Sequence[Item]) -> None:
             raise ValueError(f"{item.name} is there {names[item.name]} times")
         if not (item.um_per_px is None or isinstance(item.um_per_px, float | int)):
             raise ValueError(f"{item.name} has {item.um_per_px!r} um per px")
+        if not all(isinstance(root, str) for root in item.roots):
+            raise ValueError(f"{item.name} has {item.roots!r} as fingerprints")
 
 
 def check_target(out: Path, sources: Sequence[Path], overwrite: bool) -> None:

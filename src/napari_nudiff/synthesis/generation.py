@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from napari_nudiff.checkpoints import find_checkpoint
+from napari_nudiff.dataset.fingerprints import foreground_sha256
 from napari_nudiff.dataset.images import read_layout, write_text
 from napari_nudiff.dataset.pairs import turned
 from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
@@ -317,7 +318,8 @@ def _scattered(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]
 
 def _cut(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]]:
     """A part of a given layout, turned; its lineage is that of the whole."""
-    whole = turned(_given(plan, item.given), item.turns, item.mirrored)
+    given = _given(plan, item.given)
+    whole = turned(given, item.turns, item.mirrored)
     top, left = (
         round(share * (side - wanted))
         for share, side, wanted in zip(
@@ -333,7 +335,9 @@ def _cut(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]]:
         "left_px": left,
     }
     labels = relabel_contiguous(split_disconnected(part))
-    return labels, {"root": plan.given_sha256[item.given], "origin": origin}
+    # Another file of the same nuclei, such as a binary mask, gives them other ids.
+    roots = [foreground_sha256(given)]
+    return labels, {"root": plan.given_sha256[item.given], "roots": roots, "origin": origin}
 
 
 def _given(plan: GenerationPlan, number: int) -> Labels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -73,17 +72,6 @@ def classes_in(pair: Pair) -> dict[int, str]:
     if not isinstance(told, Mapping):
         return {}
     return {int(i): str(name) for i, name in told.items() if str(i).isdecimal()}
-
-
-def nuclei_sha256(labels: NDArray[np.integer]) -> str:
-    """Fingerprint of which pixels form a nucleus, whatever the numbers of the nuclei are."""
-    _, first, dense = np.unique(labels, return_index=True, return_inverse=True)
-    is_background = labels.ravel()[first] == 0
-    rank = np.zeros(len(first), np.int64)
-    order = np.argsort(np.where(is_background, -1, first), kind="stable")
-    rank[order] = np.arange(len(first)) + (0 if is_background.any() else 1)
-    canonical = rank[dense.reshape(labels.shape)]
-    return hashlib.sha256(str(canonical.shape).encode() + canonical.tobytes()).hexdigest()
 
 
 def _class_name(told: str, options: ExportOptions) -> str:

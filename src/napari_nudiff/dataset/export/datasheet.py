@@ -60,6 +60,7 @@ def _composition(plan: Plan) -> str:
         f"(border: {plan.options.border}; smaller than {plan.options.min_area_px} px)"
     ]
     lines += [f"- pairs left out, {reason}: {count:,}" for reason, count in plan.left_out.items()]
+    lines += [f"- warning: {warning}" for warning in plan.warnings]
     return "\n".join(lines)
 
 

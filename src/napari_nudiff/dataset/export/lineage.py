@@ -7,65 +7,51 @@ a layout that was edited by hand keeps most of its nuclei where they were.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 _LEAST_SHARED = 0.25  # of the nuclei of the smaller layout
-_SMALLEST_PX = 30  # specks look alike everywhere
 
 
-def roots_of(provenance: Mapping[str, Any], layout_sha256: str) -> set[str]:
+def roots_of(provenance: Mapping[str, Any]) -> set[str]:
     """Fingerprints of the layouts that a sample came from.
 
     Parameters
     ----------
     provenance : mapping
         As of a `Sample`; a part of it may be missing.
-    layout_sha256 : str
-        Of its labels.
     """
-    roots = {layout_sha256}
+    stored: list[object] = []
+    for here, lineage in _ancestry(provenance):
+        listed = lineage.get("roots")
+        stored += [here.get("layout_sha256"), lineage.get("root")]
+        stored += listed if isinstance(listed, list) else []
+    return {value for value in stored if isinstance(value, str)}
+
+
+def given_layout(provenance: Mapping[str, Any]) -> str | None:
+    """Name of the file that a sample's layout was given as; None where it was not given."""
+    for _, lineage in _ancestry(provenance):
+        if lineage.get("layouts") == "given":
+            origin = lineage.get("origin")
+            return str(origin.get("file", "")) if isinstance(origin, Mapping) else ""
+    return None
+
+
+def _ancestry(
+    provenance: Mapping[str, Any],
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The provenance of a sample, of its parent and so on, each with its lineage."""
     here: Any = provenance
     while isinstance(here, Mapping):
         lineage = here.get("lineage")
-        told = (
-            here.get("layout_sha256"),
-            lineage.get("root") if isinstance(lineage, Mapping) else None,
-        )
-        roots |= {value for value in told if isinstance(value, str)}
+        yield here, lineage if isinstance(lineage, Mapping) else {}
         here = here.get("parent")
-    return roots
-
-
-def nuclei_fingerprints(labels: NDArray[np.integer]) -> NDArray[np.uint64]:
-    """A number for the place and the pixels of each nucleus that is no speck.
-
-    Parameters
-    ----------
-    labels : ndarray, (H, W)
-        Nuclei 1..N.
-    """
-    boxes = ndimage.find_objects(np.asarray(labels, np.int32))
-    found = (
-        _fingerprint(labels, nucleus, box) for nucleus, box in enumerate(boxes, start=1) if box
-    )
-    return np.array([value for value in found if value is not None], np.uint64)
-
-
-def _fingerprint(labels: NDArray[np.integer], nucleus: int, box: tuple[slice, slice]) -> int | None:
-    mask = labels[box] == nucleus
-    if np.count_nonzero(mask) < _SMALLEST_PX:
-        return None
-    place = f"{labels.shape} {box[0].start} {box[1].start} {mask.shape}".encode()
-    digest = hashlib.blake2b(place + np.packbits(mask).tobytes(), digest_size=8)
-    return int.from_bytes(digest.digest(), "little")
 
 
 def families(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from napari_nudiff.dataset.candidates import Candidate
 from napari_nudiff.dataset.checks import pixels_sha256
-from napari_nudiff.dataset.export.content import Content, content_of, nuclei_sha256
-from napari_nudiff.dataset.export.lineage import families, nuclei_fingerprints, roots_of
+from napari_nudiff.dataset.export.content import Content, content_of
+from napari_nudiff.dataset.export.lineage import families, given_layout, roots_of
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.split import split_families
+from napari_nudiff.dataset.fingerprints import layout_keys, nuclei_fingerprints, nuclei_sha256
 from napari_nudiff.dataset.groups import matches
 from napari_nudiff.dataset.pair_file import Pair
 from napari_nudiff.dataset.review import Grade
@@ -117,6 +118,8 @@ class Plan:
         How many pairs, by the reason.
     models : dict of str to dict
         By the sha256 of a checkpoint: name, licence, training data.
+    warnings : tuple of str
+        What may be wrong with the set, a sentence or two each.
     """
 
     options: ExportOptions
@@ -124,6 +127,7 @@ class Plan:
     class_names: tuple[str, ...]
     left_out: dict[str, int] = field(default_factory=dict)
     models: dict[str, dict[str, str]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -185,12 +189,18 @@ def plan_set(
 
 
 class _Seen(NamedTuple):
-    """A pair that was read, without its pixels."""
+    """A pair that was read, without its pixels.
+
+    A real one that is left out is here too: pairs that were made from its layout are still of its
+    patient.
+    """
 
     row: Row
     keys: set[str]
     nuclei: NDArray[np.uint64]
     told: str
+    given: str | None
+    left_out: bool
 
 
 class _Judge:
@@ -203,6 +213,7 @@ class _Judge:
         self.left_out: Counter[str] = Counter()
         self.models: dict[str, dict[str, str]] = {}
         self.complaints: list[str] = []
+        self.warnings: list[str] = []
 
     def look_at(self, number: int, candidate: Candidate) -> None:
         if reason := self._session_reason(candidate):
@@ -218,14 +229,20 @@ class _Judge:
         grade = self.grades.get(image_sha256)
         if reason := self._reason(candidate, content, image_sha256, grade):
             self.left_out[reason] += 1
-            return
-        self.images.add(image_sha256)
+            if candidate.synthetic:
+                return
         row = _row(number, candidate, pair, content, image_sha256, grade)
-        self._note_model(row, pair.sample.provenance)
-        keys = roots_of(pair.sample.provenance, row.layout_sha256)
+        provenance = pair.sample.provenance
+        if not reason:
+            self.images.add(image_sha256)
+            self._note_model(row, provenance)
+        keys = roots_of(provenance) | layout_keys(pair.sample.labels)
         keys |= {f"group {candidate.group}"} if candidate.group else set()
         fingerprints = nuclei_fingerprints(content.labels)
-        self.seen.append(_Seen(row, keys, fingerprints, self._told(candidate)))
+        if pair.unscaled is not None:  # layouts that were edited by hand are of their scale
+            fingerprints = np.append(fingerprints, nuclei_fingerprints(pair.unscaled))
+        told, given = self._told(candidate), given_layout(provenance)
+        self.seen.append(_Seen(row, keys, fingerprints, told, given, bool(reason)))
 
     def _session_reason(self, candidate: Candidate) -> str:
         """Why a pair is left out, as far as its session tells; empty if it is not."""
@@ -295,7 +312,8 @@ class _Judge:
             raise DatasetError(f"No pair is left to export ({reasons or 'there were none'}).")
         named = _named(rows, self.options)
         order = tuple(_class_names(named, self.options))
-        return Plan(self.options, tuple(named), order, dict(self.left_out), self.models)
+        left_out, warnings = dict(self.left_out), tuple(self.warnings)
+        return Plan(self.options, tuple(named), order, left_out, self.models, warnings)
 
     def _split(self) -> list[Row]:
         """Rows with lineage and split; synthetic ones that may not be where their family is go."""
@@ -305,21 +323,48 @@ class _Judge:
         rows = [replace(s.row, lineage=f) for s, f in zip(self.seen, found, strict=True)]
         train_only = self.options.synthetic_in_train_only
         if train_only is None:
-            train_only = any(not row.synthetic for row in rows)
+            train_only = any(not (s.row.synthetic or s.left_out) for s in self.seen)
         told = [seen.told for seen in self.seen]
         shares = {
             split: 0 if split in told else getattr(self.options, split) for split in (VAL, TEST)
         }
-        counts = [not (train_only and row.synthetic) for row in rows]
+        counts = [not (s.left_out or (train_only and s.row.synthetic)) for s in self.seen]
         told = [
             split or ("" if count else TRAIN) for split, count in zip(told, counts, strict=True)
         ]
         splits = split_families(found, told, counts, **shares, seed=self.options.seed)
-        rows = [replace(row, split=split) for row, split in zip(rows, splits, strict=True)]
+        rows = [
+            replace(row, split=split)
+            for row, split, seen in zip(rows, splits, self.seen, strict=True)
+            if not seen.left_out
+        ]
         kept = [r for r in rows if r.split == TRAIN or not (train_only and r.synthetic)]
         if left := len(rows) - len(kept):
             self.left_out["synthetic, of a layout that is held out"] = left
+        self._look_for_unknown_layouts(kept, found)
         return kept
+
+    def _look_for_unknown_layouts(self, rows: Sequence[Row], found: Sequence[int]) -> None:
+        """Warn of given layouts that no real image has: their patients may be held out."""
+        real = {f for f, seen in zip(found, self.seen, strict=True) if not seen.row.synthetic}
+        given = {seen.row.index: seen.given for seen in self.seen}
+        unknown: dict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            file = given[row.index]
+            if row.synthetic and file is not None and row.lineage not in real:
+                unknown[file].append(row.name)
+        if real:
+            self.warnings += [_of_unknown_layout(file, unknown[file]) for file in sorted(unknown)]
+
+
+def _of_unknown_layout(file: str, pairs: Sequence[str]) -> str:
+    more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+    return (
+        f"{', '.join(pairs[:_NAMED])}{more} ({len(pairs)} pairs) were made from the given layout "
+        f"{file or 'of unknown name'}, which no real image of this set has. If it is of a patient "
+        "who is held out, they are in the wrong split. Add the image that the layout belongs to "
+        "(--real), as it was before it was cut or edited, or leave these pairs out."
+    )
 
 
 def _check_patterns(candidates: Sequence[Candidate], options: ExportOptions) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from napari_nudiff.dataset.checks import pixels_sha256
-from napari_nudiff.dataset.export.content import nuclei_sha256
 from napari_nudiff.dataset.export.manifest import read_manifest, read_set_index
 from napari_nudiff.dataset.export.plan import Row, Step
 from napari_nudiff.dataset.export.split import torn_families
 from napari_nudiff.dataset.export.writing import CHECKSUMS, PROVENANCE, files_of_set, sha256_of
+from napari_nudiff.dataset.fingerprints import nuclei_sha256
 from napari_nudiff.dataset.problems import Problem
 from napari_nudiff.dataset.readers.labelled import LabelledImage
 from napari_nudiff.dataset.writers import FORMATS

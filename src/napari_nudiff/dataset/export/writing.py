@@ -20,10 +20,11 @@ from filelock import FileLock, Timeout
 
 from napari_nudiff.dataset.candidates import Candidate
 from napari_nudiff.dataset.checks import pixels_sha256
-from napari_nudiff.dataset.export.content import content_of, nuclei_sha256
+from napari_nudiff.dataset.export.content import content_of
 from napari_nudiff.dataset.export.datasheet import DATASHEET, LICENCES, datasheet, licence_notes
 from napari_nudiff.dataset.export.manifest import read_set_index, write_index, write_manifest
 from napari_nudiff.dataset.export.plan import Plan, Row, Step
+from napari_nudiff.dataset.fingerprints import nuclei_sha256
 from napari_nudiff.dataset.writers import FORMATS, PART
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole
 from napari_nudiff.errors import DatasetError

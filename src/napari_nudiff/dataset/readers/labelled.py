@@ -38,6 +38,8 @@ class Loaded(NamedTuple):
         is 0, 0.
     point_classes : tuple of str
         The class of each point, "" where it has none.
+    roots : tuple of str
+        Fingerprints of the layouts that the labels came from, where the files tell.
     """
 
     image: NDArray[Any] | None
@@ -48,6 +50,7 @@ class Loaded(NamedTuple):
     type_names: Mapping[int, str] = MappingProxyType({})
     points: NDArray[np.float64] | None = None
     point_classes: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
 
     def with_classes(self, classes: Mapping[int, str]) -> Loaded:
         """The same with the classes of its labels' ids, where labels are one plane of ids."""

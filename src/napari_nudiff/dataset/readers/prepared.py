@@ -38,4 +38,4 @@ def _find(tree: Tree, *, with_images: bool) -> list[LabelledImage]:
 
 
 def _load(image: Path | None, labels: Path, item: Item) -> Loaded:
-    return load_pair(image, labels)._replace(um_per_px=item.um_per_px)
+    return load_pair(image, labels)._replace(um_per_px=item.um_per_px, roots=item.roots)
