@@ -84,6 +84,7 @@ def _notes(plan: Plan) -> str:
         if getattr(plan.options, split) and split not in plan.counts
     ]
     told += [f"left out, {reason}: {count:,}" for reason, count in plan.left_out.items()]
+    told += plan.warnings
     sides = sorted({row.um_per_px for row in plan.rows if row.um_per_px is not None})
     if len(sides) > 1:
         told.append(f"pixels of several sizes: {', '.join(f'{s:g}' for s in sides)} µm")
