@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.synthesis.defaults import GUIDANCE, RENDER_STEPS
 
 
 def add_commands(commands: Any) -> None:
@@ -31,8 +32,8 @@ def add_commands(commands: Any) -> None:
         metavar="UM",
         help="side of a pixel: which images of a set with several scales",
     )
-    verb.add_argument("--steps", type=int, help="sampling steps (20)")
-    verb.add_argument("--guidance", type=float, help="guidance (1.2)")
+    verb.add_argument("--steps", type=int, help=f"sampling steps of renders ({RENDER_STEPS})")
+    verb.add_argument("--guidance", type=float, help=f"guidance ({GUIDANCE:g})")
     verb.add_argument("--sampler", help="sampler (dpmpp_2m)")
     verb.add_argument("--features", help="judge (default), random or inception")
     verb.add_argument("--feature-weights", type=Path, help="file of the inception features")

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from napari_nudiff.cli.options import add_quiet
 from napari_nudiff.errors import RequestError
+from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
 
 if TYPE_CHECKING:
     from napari_nudiff.dataset.pyramid import Pyramid
@@ -229,7 +230,7 @@ def _add_render(commands: Any) -> None:
     p.add_argument(
         "--request", type=Path, help="render again what this JSON describes, or this .zarr"
     )
-    p.add_argument("--guidance", type=float, default=1.2, help="strength; 1 = off")
+    p.add_argument("--guidance", type=float, default=GUIDANCE, help="strength; 1 = off")
     p.add_argument("--style", type=Path, metavar="REF.png", help="image whose stain to take")
     p.add_argument(
         "--appearance",
@@ -241,6 +242,7 @@ def _add_render(commands: Any) -> None:
         p,
         out="folder for the results, or X.zarr: one image of any size",
         um_per_px="side of a pixel; by default what the file of the layout says, or 0.25",
+        steps=RENDER_STEPS,
     )
     p.set_defaults(run=render)
 
@@ -249,12 +251,13 @@ def _add_synthesis_options(
     p: argparse.ArgumentParser,
     out: str = "folder for the results",
     um_per_px: str = "side of a pixel; by default 0.25",
+    steps: int = LAYOUT_STEPS,
 ) -> None:
     p.add_argument("--out", type=Path, required=True, help=out)
     p.add_argument("--um-per-px", type=float, metavar="UM", help=um_per_px)
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--steps", type=int, default=20, help="sampling steps, 1 to 1000")
-    p.add_argument("--sampler", default="dpmpp_2m", help="dpmpp_2m, dpmpp_2m_sde, heun, ddim, ddpm")
+    p.add_argument("--steps", type=int, default=steps, help="sampling steps, 1 to 1000")
+    p.add_argument("--sampler", default=SAMPLER, help="dpmpp_2m, dpmpp_2m_sde, heun, ddim, ddpm")
     p.add_argument("--checkpoint", help="name (see: nudiff models list) or file")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     p.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))

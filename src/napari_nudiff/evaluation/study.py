@@ -40,6 +40,7 @@ from napari_nudiff.nuclei.descriptors import stain_style
 from napari_nudiff.nuclei.layout import relabel_contiguous
 from napari_nudiff.synthesis.appearance import appearance_of_image
 from napari_nudiff.synthesis.canvas import derived_seed
+from napari_nudiff.synthesis.defaults import GUIDANCE, RENDER_STEPS
 from napari_nudiff.synthesis.device import resolve_device
 from napari_nudiff.synthesis.pipeline import Job, completed, render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest, SynthesisRequest
@@ -73,8 +74,8 @@ class StudyConfig:
     # Side of a pixel: which images of a set with several scales are studied, and what a folder that
     # does not tell is of. None = as the set says.
     um_per_px: float | None = None
-    steps: int = 20
-    guidance: float = 1.2
+    steps: int = RENDER_STEPS
+    guidance: float = GUIDANCE
     sampler: str = "dpmpp_2m"
     features: str = "judge"
     feature_weights: Path | None = None

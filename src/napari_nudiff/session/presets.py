@@ -9,14 +9,15 @@ from psygnal import Signal
 from napari_nudiff.checkpoints.cache import read_json, write_json
 from napari_nudiff.errors import CheckpointError, RequestError
 from napari_nudiff.session.settings import RenderSettings
+from napari_nudiff.synthesis.defaults import GUIDANCE, RENDER_STEPS, SAMPLER
 
 _FILE = "presets.json"
 _FIELDS = {"sampler": str, "steps": int, "guidance": float}
 
 OURS: dict[str, dict[str, Any]] = {
-    # Enough to judge a layout by; guidance off halves the cost of a step.
+    # Enough to judge a layout by.
     "Draft": {"sampler": "dpmpp_2m", "steps": 8, "guidance": 1.0},
-    "Standard": {"sampler": "dpmpp_2m", "steps": 20, "guidance": 1.2},
+    "Standard": {"sampler": SAMPLER, "steps": RENDER_STEPS, "guidance": GUIDANCE},
     # Yu et al. 2023: 1000 ancestral steps; s = 2 is what their notebook uses.
     "Paper": {"sampler": "ddpm", "steps": 1000, "guidance": 2.0},
 }

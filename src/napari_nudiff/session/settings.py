@@ -10,6 +10,7 @@ from psygnal import SignalGroupDescriptor
 
 from napari_nudiff.checkpoints import default_checkpoint
 from napari_nudiff.nuclei.descriptors import UM_PER_PX
+from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
 
 if TYPE_CHECKING:
     from napari_nudiff.synthesis.request import EditRequest, LayoutRequest, RenderRequest
@@ -59,7 +60,7 @@ class LayoutSettings:
     # Foreground fraction, and mean area of a nucleus in pixels of 0.25 um, whatever those here.
     density: float = 0.25
     mean_area_px: float = 360.0
-    steps: int = 20
+    steps: int = LAYOUT_STEPS
     # Of the sample made last.
     seed: int = 0
 
@@ -89,10 +90,10 @@ class RenderSettings:
     new_seed: bool = False
     # Variations: this many images, with seeds one after another.
     count: int = 1
-    steps: int = 20
+    steps: int = RENDER_STEPS
     # Classifier-free guidance; 1 = off.
-    guidance: float = 1.2
-    sampler: str = "dpmpp_2m"
+    guidance: float = GUIDANCE
+    sampler: str = SAMPLER
     device: str = "auto"
 
     def values(self) -> dict[str, Any]:

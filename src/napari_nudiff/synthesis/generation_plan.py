@@ -15,6 +15,7 @@ import numpy as np
 from napari_nudiff.checkpoints import DEFAULT_IMAGE, DEFAULT_STRUCTURE
 from napari_nudiff.errors import RequestError
 from napari_nudiff.nuclei.stain import PRESETS, Style, vary_style
+from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 
 Range = tuple[float, float]
@@ -55,10 +56,10 @@ class GenerationPlan:
     # How much the stain varies around that: 1 = as real slides differ from each other.
     stain_spread: float = 0.0
     # Strength of the guidance, from an even distribution; 1 = off.
-    guidance: Range = (1.2, 1.2)
-    steps: int = 20
-    layout_steps: int = 20
-    sampler: str = "dpmpp_2m"
+    guidance: Range = (GUIDANCE, GUIDANCE)
+    steps: int = RENDER_STEPS
+    layout_steps: int = LAYOUT_STEPS
+    sampler: str = SAMPLER
     image_checkpoint: str = DEFAULT_IMAGE
     structure_checkpoint: str = DEFAULT_STRUCTURE
     precision: str = "auto"

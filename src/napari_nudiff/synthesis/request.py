@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from napari_nudiff.checkpoints import DEFAULT_IMAGE, DEFAULT_STRUCTURE
 from napari_nudiff.diffusion.samplers import SAMPLERS
 from napari_nudiff.errors import RequestError
+from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
 
 MIN_SIDE_PX = 64
 MAX_SEED = 2**63 - 1
@@ -26,8 +27,8 @@ class SynthesisRequest:
     # Name of the checkpoint, and the fingerprint that it must have ("" = whatever it has).
     checkpoint: str
     checkpoint_sha256: str = ""
-    sampler: str = "dpmpp_2m"
-    steps: int = 20
+    sampler: str = SAMPLER
+    steps: int = LAYOUT_STEPS
     seed: int = 0
     # "bf16" or "fp32" arithmetic, or "auto" = what this machine is fast at; resolved before a run.
     precision: str = "auto"
@@ -122,8 +123,9 @@ class RenderRequest(SynthesisRequest):
     """An image to render from a layout; the layout itself is stored beside the request."""
 
     checkpoint: str = DEFAULT_IMAGE
+    steps: int = RENDER_STEPS
     # Classifier-free guidance u + s (c - u); 1 = off.
-    guidance: float = 1.2
+    guidance: float = GUIDANCE
     # Noise levels between which guidance acts.
     guidance_interval: tuple[float, float] = (0.0, math.inf)
     # Stain style: mean and deviation of R, G, B on the scale -1..1; None = as it comes.
