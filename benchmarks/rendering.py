@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -49,6 +50,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    # The model of version 0.1 lies in the repository.
+    os.environ.setdefault("NUDIFF_BASE_URL", str(Path(__file__).parents[1] / "checkpoints"))
     device = resolve_device(args.device)
     print(
         f"{args.side} x {args.side} px, {device}, {torch.get_num_threads()} threads, "
