@@ -36,7 +36,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_nudiff.checkpoints import find_checkpoint, load_model
+from napari_nudiff.checkpoints import (
+    DEFAULT_IMAGE,
+    DEFAULT_STRUCTURE,
+    find_checkpoint,
+    load_model,
+)
 from napari_nudiff.dataset.images import read_layout, read_rgb, write_layout, write_rgb, write_text
 from napari_nudiff.evaluation.agreement import Field, Score, difference, score, summary
 from napari_nudiff.evaluation.coverage import Coverage, measure_coverage
@@ -233,8 +238,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--held-out", nargs="+", default=(), metavar="PATTERN")
     parser.add_argument("--um-per-px", type=float)
-    parser.add_argument("--image", default="tnbc-compact-image")
-    parser.add_argument("--structure", default="tnbc-compact-structure")
+    parser.add_argument("--image", default=DEFAULT_IMAGE)
+    parser.add_argument("--structure", default=DEFAULT_STRUCTURE)
     parser.add_argument("--variants", nargs="+", default=VARIANTS)
     parser.add_argument("--count", type=int, default=64, help="sampled layouts")
     parser.add_argument("--fields", type=int, default=20, help="held-out fields")

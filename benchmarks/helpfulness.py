@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_nudiff.checkpoints import find_checkpoint
+from napari_nudiff.checkpoints import DEFAULT_IMAGE, find_checkpoint
 from napari_nudiff.dataset.images import read_rgb, write_rgb, write_text
 from napari_nudiff.dataset.pairs import Pair
 from napari_nudiff.dataset.subset import cut
@@ -45,6 +45,7 @@ from napari_nudiff.evaluation.study import of_one_scale, scale_option
 from napari_nudiff.nuclei.descriptors import stain_style
 from napari_nudiff.nuclei.metrics import aji, dice
 from napari_nudiff.synthesis.canvas import derived_seed
+from napari_nudiff.synthesis.defaults import GUIDANCE, RENDER_STEPS
 from napari_nudiff.synthesis.pipeline import completed, render
 from napari_nudiff.synthesis.request import RenderRequest
 
@@ -172,7 +173,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of all that is kept")
     parser.add_argument("--held-out", nargs="+", default=(), metavar="PATTERN")
     parser.add_argument("--um-per-px", type=float)
-    parser.add_argument("--image", default="tnbc-compact-image")
+    parser.add_argument("--image", default=DEFAULT_IMAGE)
     parser.add_argument("--patches", type=int, default=0, help="labelled patches (0 = all)")
     parser.add_argument("--patch", type=int, default=256, help="their side, px")
     parser.add_argument("--part-seed", type=int, default=0, help="which patches, and their renders")
@@ -182,8 +183,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=800, help="of each segmenter")
     parser.add_argument("--sampler", default="dpmpp_2m")
-    parser.add_argument("--sampling-steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=1.2)
+    parser.add_argument("--sampling-steps", type=int, default=RENDER_STEPS)
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument(
         "--guidance-interval", type=float, nargs=2, default=[0.0, float("inf")], metavar=("A", "B")
     )
