@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,13 @@ def test_every_role_has_an_embedded_default() -> None:
 
 def test_embedded_checkpoints_may_be_redistributed() -> None:
     assert all(c.licence.startswith("CC BY 4.0") for c in EMBEDDED)
-    assert all("Naylor" in c.training_data for c in EMBEDDED)
+    assert all(name in c.training_data for c in EMBEDDED for name in ("Naylor", "Abousamra"))
+
+
+def test_the_licence_of_embedded_checkpoints_ships_beside_them() -> None:
+    text = (files("napari_nudiff") / "weights" / "LICENSE.md").read_text(encoding="utf-8")
+    assert all(c.file in text for c in EMBEDDED)
+    assert all(word in text for word in ("Naylor", "Abousamra", "CC BY 4.0", "TopoXLab"))
 
 
 @pytest.mark.parametrize("checkpoint", EMBEDDED, ids=lambda c: c.name)

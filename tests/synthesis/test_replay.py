@@ -53,6 +53,7 @@ def test_an_image_of_an_older_version_is_made_again(tmp_path, monkeypatch) -> No
     before = iio.imread(stored.with_suffix(".png"))
     # Equal bytes on an equal processor; another one may round a value differently.
     assert np.abs(again.astype(int) - before).max() <= 1
+    assert (tmp_path / "tnbc-compact-image.safetensors").is_file()
 
 
 def test_a_chain_holds_one_whole_layout(chain) -> None:

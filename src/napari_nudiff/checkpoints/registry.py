@@ -14,8 +14,8 @@ _PACKAGED = Path(__file__).parents[1] / "checkpoints.toml"
 _OWN = "own.json"
 
 # The models that are used where no other is named; both come with the package.
-DEFAULT_STRUCTURE = "tnbc-compact-structure"
-DEFAULT_IMAGE = "tnbc-compact-image"
+DEFAULT_STRUCTURE = "breast-compact-structure"
+DEFAULT_IMAGE = "breast-compact-image"
 DEFAULTS = (DEFAULT_STRUCTURE, DEFAULT_IMAGE)
 
 

@@ -20,7 +20,7 @@ from napari_nudiff.diffusion.unet import UNet, UNetConfig
 from napari_nudiff.errors import CheckpointError
 
 FORMAT = "nudiff-1"
-_BANK = "appearance_bank"
+_BANKS = {"image": "appearance_bank", "structure": "density_bank"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ class Model:
     ----------
     header : Header
     unet : UNet
-    bank : Tensor, (B, 16), or None
-        Appearances of the training images, to draw from.
+    bank : Tensor, or None
+        To draw from, of the training images: appearances (B, 16) of an image model; density, size
+        and um per px of their fields (B, 3) of a structure model.
     """
 
     header: Header
@@ -93,7 +94,7 @@ class Model:
 def write_weights(
     path: Path, unet: UNet, header: Header, dtype: torch.dtype, bank: Tensor | None = None
 ) -> None:
-    """Write a network as safetensors in ``dtype``, with its header and its bank of appearances.
+    """Write a network as safetensors in ``dtype``, with its header and its bank.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def write_weights(
     """
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in unet.state_dict().items()}
     if bank is not None:
-        tensors[_BANK] = bank.to("cpu", dtype).contiguous()
+        tensors[_BANKS[header.role]] = bank.to("cpu", dtype).contiguous()
     metadata = {"format": FORMAT, "header": json.dumps(asdict(header))}
     try:
         save_file(tensors, path, metadata=metadata)
@@ -146,7 +147,7 @@ def load_weights(path: Path) -> Model:
     header = read_header(path)
     with _opened(path) as file:
         tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    bank = tensors.pop(_BANK, None)
+    bank = tensors.pop(_BANKS[header.role], None)
     return Model(header, _filled(header.network, tensors, path), bank)
 
 

@@ -28,7 +28,12 @@ from napari_nudiff.diffusion.samplers import SAMPLERS
 from napari_nudiff.diffusion.unet import CONDITIONS
 from napari_nudiff.diffusion.weights import Model
 from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
-from napari_nudiff.nuclei.descriptors import UM_PER_PX, density_globals, resolution_number
+from napari_nudiff.nuclei.descriptors import (
+    SIZE_SCALE_PX,
+    UM_PER_PX,
+    density_globals,
+    resolution_number,
+)
 from napari_nudiff.nuclei.instances import decode_instances, decode_official
 from napari_nudiff.nuclei.layout import relabel_contiguous, remove_specks, smooth_outlines
 from napari_nudiff.nuclei.stain import Style
@@ -105,6 +110,7 @@ def sample_layout(request: LayoutRequest) -> Job:
     """
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "structure")
+    request = _with_density(model, request)
     canvas = Canvas(model, request, (request.height_px, request.width_px))
     globals_ = layout_conditions(model, request)
     noisy = canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_))
@@ -114,6 +120,18 @@ def sample_layout(request: LayoutRequest) -> Job:
     drawn = remove_specks(decoded(last, model), request.min_nucleus_px, keep_cut=True)
     labels = relabel_contiguous(smooth_outlines(drawn, request.smoothing_px))
     return Sample(labels, None, provenance_of("layout", request, checkpoint, labels))
+
+
+def _with_density(model: Model, request: LayoutRequest) -> LayoutRequest:
+    """A request that leaves the density open asks for that of a training field, by its seed."""
+    if request.density is not None or model.bank is None:
+        return request
+    apart = (model.bank[:, 2] / (request.um_per_px or UM_PER_PX)).log2().abs()
+    fields = model.bank[apart <= apart.min() + 0.1]
+    random = torch.Generator().manual_seed(request.seed)
+    density, size, _ = fields[int(torch.randint(len(fields), (), generator=random))].tolist()
+    area_px = (size * SIZE_SCALE_PX) ** 2
+    return replace(request, density=round(min(density, 0.9), 4), mean_area_px=round(area_px, 1))
 
 
 def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:

@@ -93,7 +93,8 @@ class LayoutRequest(SynthesisRequest):
     checkpoint: str = DEFAULT_STRUCTURE
     height_px: int = 256
     width_px: int = 256
-    # Foreground fraction and mean area of the nuclei to ask for; None = as it comes.
+    # Foreground fraction and mean area of the nuclei to ask for; None = those of a field of the
+    # training images, drawn by the seed, where the model has them, else as it comes.
     density: float | None = None
     mean_area_px: float | None = None
     # Outlines of the nuclei are smoothed on this scale; 0 = as the model drew them.

@@ -24,7 +24,7 @@ from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.diffusion.weights import Header, write_weights
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import atomic_path
-from napari_nudiff.training.bank import code_bank
+from napari_nudiff.training.bank import bank_of
 from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.data import Batch, TrainingCrops
 from napari_nudiff.training.ema import Ema
@@ -223,7 +223,7 @@ class _Run:
 
     def _write_weights(self, stem: str, unet: UNet) -> None:
         header = Header(self.config.role, self.config.network, self.config.objective, self._card())
-        bank = code_bank(unet, self.crops.tiles)
+        bank = bank_of(unet, self.crops.tiles)
         with atomic_path(self.out / f"{stem}.safetensors") as staged:
             write_weights(staged, unet, header, torch.float16, bank)
 
