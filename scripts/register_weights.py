@@ -66,6 +66,7 @@ def _tensors_at(content: bytes) -> int:
 def registered(text: str, name: str, content: bytes) -> str:
     """The registry with what one checkpoint says; comments and order stay."""
     head, body = re.split(rf"(?<=\[checkpoints\.{re.escape(name)}\]\n)", text)
+    body, *rest = re.split(r"(?=\n\[checkpoints\.)", body, maxsplit=1)
     values = {
         "size_bytes": len(content),
         "sha256": f'"{hashlib.sha256(content).hexdigest()}"',
@@ -74,9 +75,11 @@ def registered(text: str, name: str, content: bytes) -> str:
     if "conditions" in network:  # files of the first version do not name them
         values["conditions"] = json.dumps(network["conditions"])
     for key, value in values.items():
-        body = re.sub(rf"^{key} = .*$", f"{key} = {value}", body, count=1, flags=re.MULTILINE)
+        body, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", body, flags=re.MULTILINE)
+        if not found:
+            sys.exit(f"The table of {name} has no {key}; add the line. Nothing was changed.")
     print(f"{name}: {len(content) / 2**20:.2f} MiB, sha256 {values['sha256']}")
-    return head + body
+    return head + "".join([body, *rest])
 
 
 if __name__ == "__main__":
