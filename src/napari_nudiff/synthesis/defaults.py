@@ -2,6 +2,6 @@
 
 SAMPLER = "dpmpp_2m"
 LAYOUT_STEPS = 20
-RENDER_STEPS = 16
+RENDER_STEPS = 12
 GUIDANCE = 1.0
 """Off: the embedded image model knows the layout from its input on."""
