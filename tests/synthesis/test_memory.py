@@ -291,7 +291,7 @@ import torch
 
 labels = np.zeros((448, 448), dtype=np.int32)
 labels[20:40, 30:60] = 1
-request = RenderRequest(sys.argv[1], steps=1, device="cpu", precision="fp32")
+request = RenderRequest(sys.argv[1], steps=1, guidance=1.2, device="cpu", precision="fp32")
 small = np.ascontiguousarray(labels[:64, :64])
 for _ in render(small, request):  # libraries load, threads start
     pass
@@ -312,7 +312,7 @@ while True:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's here")
 def test_a_real_limit_of_memory_is_lived_with(tmp_path) -> None:
-    command = [sys.executable, "-c", LIMITED, DEFAULT_IMAGE, str(400_000_000)]
+    command = [sys.executable, "-c", LIMITED, DEFAULT_IMAGE, str(320_000_000)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     note, window = result.stdout.splitlines()

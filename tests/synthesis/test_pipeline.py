@@ -102,7 +102,7 @@ def test_the_encoder_runs_once_a_step_and_the_modulation_once(
             return _original(self, *args, **kwargs)
 
         monkeypatch.setattr(FusedUNet, name, counted)
-    completed(render(layout, request_))
+    completed(render(layout, changed(request_, guidance=1.2)))
     assert calls == {"encode": 3, "decode": 6, "modulation": 2}
     completed(render(layout, changed(request_, guidance=1.0)))
     assert calls == {"encode": 6, "decode": 9, "modulation": 3}

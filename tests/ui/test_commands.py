@@ -144,7 +144,7 @@ def test_the_report_names_versions_settings_and_layers_but_no_names(viewer, dock
     assert f"napari {version('napari')}" in report
     assert f"torch {version('torch')}" in report
     assert "Labels, (72, 80), int32, scale (0.25, 0.5) (micrometer, micrometer)" in report
-    assert '"guidance": 1.2' in report
+    assert '"guidance": 1.0' in report
     assert "devices: cpu" in report or "devices: NVIDIA" in report or "devices: mps" in report
     assert "Smith" not in report
     assert "copied" in said(viewer)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from qtpy.QtWidgets import QApplication
 
-from napari_nudiff.diffusion.unet import UNet
+from napari_nudiff.diffusion.fused import FusedUNet
 
 
 def test_a_layout_that_is_too_small_is_explained(viewer, dock, click, idle) -> None:
@@ -45,7 +45,7 @@ def test_a_runtime_error_of_torch_is_not_swallowed(
 def test_an_error_in_the_middle_removes_the_preview(
     viewer, dock, nuclei, click, idle, monkeypatch
 ) -> None:
-    decode, calls = UNet.decode, []
+    decode, calls = FusedUNet.decode, []
 
     def fail_later(self, *args, **kwargs):
         calls.append(1)
@@ -53,7 +53,7 @@ def test_an_error_in_the_middle_removes_the_preview(
             raise RuntimeError("The size of tensor a (3) must match the size of tensor b (5)")
         return decode(self, *args, **kwargs)
 
-    monkeypatch.setattr(UNet, "decode", fail_later)
+    monkeypatch.setattr(FusedUNet, "decode", fail_later)
     layout = viewer.add_labels(nuclei)
     dock.session.rendering.steps = 10
     click(dock.run_panel.render)
