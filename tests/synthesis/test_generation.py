@@ -35,7 +35,7 @@ from napari_nudiff.synthesis.generation import (
     read_plan,
 )
 from napari_nudiff.synthesis.generation_plan import GenerationPlan, item_of, load_plan
-from napari_nudiff.synthesis.pipeline import sample_layout
+from napari_nudiff.synthesis.pipeline import completed, sample_layout
 from napari_nudiff.synthesis.replay import request_of
 from napari_nudiff.synthesis.request import LayoutRequest
 
@@ -62,14 +62,6 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {
         p.name: p.read_bytes() for p in folder.iterdir() if p.suffix in {".png", ".tif", ".json"}
     }
-
-
-def completed(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 def test_any_sharding_makes_the_same_set(plan, tmp_path):

@@ -31,6 +31,7 @@ from napari_nudiff.dataset.survey import PrepareConfig, survey
 from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected
 from napari_nudiff.synthesis.generation import generate
 from napari_nudiff.synthesis.generation_plan import GenerationPlan
+from napari_nudiff.synthesis.pipeline import completed
 from tests.dataset.test_points import see
 from tests.dataset.test_readers import (
     aperio,
@@ -215,14 +216,6 @@ def nudiff_files(candidates: list[Candidate], folder: Path) -> list[Candidate]:
 
 def given_file(candidate: Candidate) -> str:
     return Path(candidate.about()["lineage"]["origin"]["file"]).stem
-
-
-def completed(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 def planned(pairs: list[Candidate], real: list[Candidate], **options: object) -> Plan:

@@ -1,7 +1,7 @@
 """The U-Net as it is run: the same numbers as `UNet`, with less traffic between memory and cores.
 
-On a CPU a convolution of these networks takes a quarter of the time; the rest goes by reading and
-writing feature maps for one small operation after another. So here
+On a CPU the convolutions of these networks take a quarter to two thirds of the time, by processor;
+the rest goes by reading and writing feature maps for one small operation after another. So here
 
 - the weights of convolutions and norms are held in the precision of the arithmetic, which makes the
   casts of autocast needless; embeddings stay in float32, they cost nothing;
@@ -53,7 +53,6 @@ class FusedUNet:
         h = x.to(self.dtype)
         skips: list[Tensor] = []
         if self.config.stem > 1:
-            # Without a view of the folded pixels, the first convolution would copy them anyway.
             h = F.pixel_unshuffle(h, self.config.stem)
         h = h.contiguous(memory_format=torch.channels_last)
         for block in cast(Iterable[nn.ModuleList], self._unet.encoder):
@@ -65,11 +64,10 @@ class FusedUNet:
 
     def modulation(self, structure: Tensor | None, like: Tensor | None = None) -> Modulation | None:
         """See `UNet.modulation`."""
-        found = self._unet.modulation(
+        return self._unet.modulation(
             None if structure is None else structure.to(self.dtype),
             None if like is None else like.to(self.dtype),
         )
-        return found
 
     def decode(self, encoded: Encoded, modulation: Modulation | None = None) -> Tensor:
         """See `UNet.decode`."""

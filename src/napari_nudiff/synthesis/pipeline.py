@@ -273,7 +273,7 @@ def prepared(request: Request, role: str) -> tuple[Checkpoint, Model, Request]:
         precision=resolve_precision(request.precision, device),
     )
     if decided.um_per_px is None:
-        decided = replace(decided, um_per_px=checkpoint.um_per_px or UM_PER_PX)
+        decided = replace(decided, um_per_px=checkpoint.um_per_px)
     _check_resolution(decided, model, checkpoint)
     if isinstance(decided, RenderRequest) and not decided.stain_range:
         decided = replace(decided, stain_range=checkpoint.stain_low + checkpoint.stain_high)
@@ -284,12 +284,13 @@ def prepared(request: Request, role: str) -> tuple[Checkpoint, Model, Request]:
 
 
 def _check_resolution(request: SynthesisRequest, model: Model, checkpoint: Checkpoint) -> None:
-    own = checkpoint.um_per_px or UM_PER_PX
-    asked = request.um_per_px or own
-    if not model.header.network.has("resolution") and not 0.9 < asked / own < 1.1:
+    asked = request.um_per_px or checkpoint.um_per_px
+    # A registry of a lab's own need not say what the file itself says.
+    if not (model.header.network.has("resolution") or checkpoint.makes(asked)):
         raise RequestError(
-            f"{checkpoint.name} makes images of {own:g} um per px only; {asked:g} was asked for. "
-            "Choose a model that knows several resolutions, or resample the layout."
+            f"{checkpoint.name} makes images of {checkpoint.um_per_px:g} um per px only; "
+            f"{asked:g} was asked for. Choose a model that knows several resolutions, or resample "
+            "the layout."
         )
 
 

@@ -83,6 +83,11 @@ class Batch:
         assert self.image is not None
         return self.image.float() / 127.5 - 1
 
+    @property
+    def signed_look(self) -> Tensor | None:
+        """What the appearance encoder looks at, as float32 on -1..1."""
+        return None if self.look is None else self.look.float() / 127.5 - 1
+
     @classmethod
     def stack(cls, crops: Sequence[dict[str, NDArray[np.generic]]]) -> Batch:
         """Join crops."""

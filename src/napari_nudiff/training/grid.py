@@ -59,8 +59,8 @@ def _globals(unet: UNet, batch: Batch) -> Tensor | None:
     if not unet.config.conditions:
         return None
     numbers = batch.numbers.clone()
-    if batch.look is not None:
-        code = unet.appearance(batch.look.float() / 127.5 - 1)
+    if batch.signed_look is not None:
+        code = unet.appearance(batch.signed_look)
         numbers[:, -code.shape[1] :] = code
     return numbers
 

@@ -42,9 +42,8 @@ def diffusion_loss(network: Network, batch: Batch, config: TrainConfig) -> Tenso
     x0 = batch.signed_image if is_image else to_signed(batch.structure)
     x0 = x0.contiguous(memory_format=torch.channels_last)
     noise = noise_of(batch.noise_seed, x0)
-    look = None
-    if batch.look is not None and batch.look_given is not None:
-        look = batch.look.float() / 127.5 - 1
+    look = batch.signed_look
+    if look is not None and batch.look_given is not None:
         look = torch.where(batch.look_given.view(-1, 1, 1, 1), look, torch.nan)
     cond = _condition(batch, config) if config.network.cond_channels else None
     loss = _v_loss if config.objective == "v" else _eps_loss
