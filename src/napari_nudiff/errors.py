@@ -3,6 +3,22 @@
 None derives from RuntimeError: superqt's workers swallow those.
 """
 
+_COMPLAINTS = (
+    "out of memory",
+    "not enough memory",
+    "allocate memory",
+    "bad_alloc",
+    "bad alloc",
+    "alloc_failed",  # cuBLAS and cuDNN
+)
+# oneDNN names no cause. It says this of an operation that it has already found possible, so that
+# only memory (a scratch buffer, a page for its code) can have been missing.
+_ONEDNN_COMPLAINTS = (
+    "could not create a primitive",
+    "could not create a memory object",
+    "could not execute a primitive",
+)
+
 
 class NudiffError(Exception):
     """Anything that napari-nudiff reports to its user in one clear message."""
@@ -30,3 +46,13 @@ class DatasetError(NudiffError):
 
 class CancelledError(NudiffError):
     """The user cancelled the work."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be had, on whatever device."""
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):  # as all of torch's are
+        return False
+    said = str(error).lower().strip()
+    return said in _ONEDNN_COMPLAINTS or any(words in said for words in _COMPLAINTS)

@@ -224,6 +224,7 @@ def steps(*, error: BaseException | None = None):
         (LayoutError("The layout is bad."), "The layout is bad."),
         (RuntimeError("CUDA out of memory"), "not enough memory"),
         (MemoryError(), "not enough memory"),
+        (RuntimeError("could not create a primitive"), "not enough memory"),
         (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
         (StopIteration(), "Something went wrong"),
     ],

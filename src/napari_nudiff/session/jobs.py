@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from psygnal import Signal
 
 from napari_nudiff import __version__
-from napari_nudiff.errors import CancelledError, NudiffError
+from napari_nudiff.errors import CancelledError, NudiffError, is_out_of_memory
 
 if TYPE_CHECKING:
     from napari_nudiff.dataset.pyramid import Pyramid
@@ -54,7 +54,7 @@ class JobError(NudiffError):
 def _explained(error: BaseException) -> str:
     if isinstance(error, NudiffError):
         return str(error)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if is_out_of_memory(error):
         return (
             "There is not enough memory for this. Your layers are as they were. Use a smaller "
             "layout, close other programs, or choose the CPU under Advanced."

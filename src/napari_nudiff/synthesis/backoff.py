@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from napari_nudiff.checkpoints import find_checkpoint, load_model, unload_models
-from napari_nudiff.errors import RequestError
+from napari_nudiff.errors import RequestError, is_out_of_memory
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
 from napari_nudiff.synthesis.footprint import measure_footprint
 from napari_nudiff.synthesis.memory import (
@@ -25,7 +25,6 @@ from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.request import RenderRequest, SynthesisRequest
 from napari_nudiff.synthesis.room import available_bytes
 
-_COMPLAINTS = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad alloc")
 _LEAST_WINDOW_PX = 64
 
 
@@ -75,14 +74,6 @@ def within_memory(start: Callable[[Request], Job], request: Request, shape: tupl
             return sample
     _free_memory()
     raise RequestError(_defeat(tried, shape))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be had, on whatever device."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in said for words in _COMPLAINTS)
 
 
 def _attempts(request: Request, shape: tuple[int, ...]) -> Iterator[tuple[Request, str]]:
