@@ -231,6 +231,6 @@ def _diagnosis(checkpoint: Checkpoint, error: Exception) -> tuple[str, str]:
         return what, "Check the base address (NUDIFF_BASE_URL or the preferences)"
     if isinstance(error, ValueError):
         what = f"what arrived has not the registered sha256 {checkpoint.sha256[:12]}…"
-        return what, "It was deleted. Try again; if it stays so, tell who runs that server"
+        return what, "It was deleted. Try again; if that fails too, contact the owner of the server"
     what = f"it cannot be stored in {cache_folder()} ({error})"
     return what, "Make room there, or set NUDIFF_CACHE to a folder that can be written to"

@@ -49,7 +49,7 @@ def add_checkpoint(
     licence : str
         Of the weights; "unknown" takes what the file says.
     head_channels : int
-        Width of an attention head of an authors' network, which the file does not tell.
+        Width of an attention head of an authors' network, which is not in the file.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def _require_new(name: str) -> None:
             "are needed, a letter or digit first and no file suffix last. Nothing was added; give "
             "another name."
         )
-    # File systems may not tell upper from lower case.
+    # Some file systems ignore case.
     if name.lower() in {c.name.lower() for c in list_checkpoints()}:
         raise CheckpointError(
             f"There is a checkpoint {name!r} already. Nothing was added; give another name, or "

@@ -241,13 +241,13 @@ class UNet(nn.Module):
         if not self.config.cond_channels:
             return None
         if structure is not None:
-            cond, told = structure, 1.0
+            cond, given = structure, 1.0
         elif like is not None:
-            cond, told = torch.zeros_like(like), 0.0
+            cond, given = torch.zeros_like(like), 0.0
         else:
             raise ValueError("modulation(None) needs `like` to know the size of the canvas")
         if self.config.null_token:
-            cond = torch.cat([cond, torch.full_like(cond[:, :1], told)], dim=1)
+            cond = torch.cat([cond, torch.full_like(cond[:, :1], given)], dim=1)
         return self.modulation_from(cond)
 
     def modulation_from(self, cond: Tensor) -> Modulation:

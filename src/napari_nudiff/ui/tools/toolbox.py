@@ -90,7 +90,7 @@ class Toolbox:
 
     def _enter(self, layer: Any) -> None:
         self._layer = layer
-        self._viewer.layers.selection.active = layer  # napari tells no other layer of the mouse
+        self._viewer.layers.selection.active = layer  # napari sends mouse events to no other layer
         self._mode_before = layer.mode
         layer.mode = "pan_zoom"  # in which napari's own callbacks do nothing
         layer.mouse_pan = False
@@ -103,7 +103,7 @@ class Toolbox:
         self._viewer.window._qt_viewer.canvas.native.setFocus()  # so that keys go there
 
     def _let_go(self) -> Any:
-        """Take everything of ours off the layer."""
+        """Remove all callbacks and overlays from the layer."""
         self._tools[self._active].stop()
         self._bind_keys(False)
         layer, self._layer, self._active = self._layer, None, ""
@@ -182,7 +182,7 @@ def _pressing(action: Callable[[], object]) -> Callable[[Any], None]:
 
 
 def _pan_button_of(viewer: Any, layer: Any) -> Any:
-    """The button of the mode that a tool works in: nobody else hears that it was clicked."""
+    """The button of the mode that a tool works in: no other listener gets its click."""
     controls = viewer.window._qt_viewer.controls.widgets.get(layer)
     return getattr(controls, "panzoom_button", None)
 
