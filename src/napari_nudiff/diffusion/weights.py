@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -188,6 +189,9 @@ def _parsed_header(text: str) -> Header:
             raise ValueError(f"{key} is {getattr(header, key)!r}; expected one of {expected}")
     if not isinstance(header.card, dict):
         raise TypeError(f"card is {header.card!r}; expected a table")
+    side = header.card.get("um_per_px", 1.0)
+    if not isinstance(side, int | float) or not 0 < side < math.inf:
+        raise ValueError(f"um_per_px is {side!r}; expected a number above 0")
     return header
 
 
