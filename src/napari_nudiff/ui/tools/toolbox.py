@@ -8,6 +8,7 @@ from typing import Any
 
 from app_model.types import KeyBinding, KeyCode
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_nudiff.ui.tools.editor import LayoutEditor
 from napari_nudiff.ui.tools.tool import Pointer, Tool
@@ -151,6 +152,11 @@ class Toolbox:
         self.leave()
 
     def _on_active_layer_changed(self, _: object = None) -> None:
+        # A layer that is added is the active one for a moment, as when a render appears: decide
+        # when the selection is settled, or the tool is lost in the middle of drawing.
+        QTimer.singleShot(0, self._leave_if_elsewhere)
+
+    def _leave_if_elsewhere(self) -> None:
         if self._active and self._viewer.layers.selection.active is not self._layer:
             self.leave()
 
