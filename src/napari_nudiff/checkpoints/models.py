@@ -22,7 +22,7 @@ from napari_nudiff.nuclei.descriptors import UM_PER_PX
 if TYPE_CHECKING:
     from napari_nudiff.diffusion.weights import Model
 
-_OFFICIAL_SUFFIXES = (".pt", ".pth")
+_OFFICIAL_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar")  # as in .pt.tar
 
 
 def find_checkpoint(name: str | os.PathLike[str]) -> Checkpoint:

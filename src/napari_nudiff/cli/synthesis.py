@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -92,7 +93,8 @@ class _Task(NamedTuple):
 
 def _first(path: Path, request: RenderRequest, out: Path) -> _Task:
     """Render a layout: in memory, or a large one on disk."""
-    from napari_nudiff.dataset.images import read_layout
+    from napari_nudiff.dataset.masks import number_nuclei
+    from napari_nudiff.dataset.pixels import read_labels
     from napari_nudiff.dataset.pyramid import open_layout
     from napari_nudiff.synthesis.large import is_large, render_large
     from napari_nudiff.synthesis.pipeline import render as render_layout
@@ -100,7 +102,9 @@ def _first(path: Path, request: RenderRequest, out: Path) -> _Task:
     opened, request = open_layout(path), _at_its_scale(path, request)
     if _is_zarr(out) or is_large(opened.shape):
         return _large(path.stem, out, lambda at: render_large(opened, request, at))
-    labels = opened[:] if _is_zarr(path) else read_layout(path)
+    labels, notes = number_nuclei(opened[:] if _is_zarr(path) else read_labels(path))
+    for note in notes:
+        print(f"{path}: {note}", file=sys.stderr)
     return _small(path.stem, out, lambda: render_layout(labels, request))
 
 

@@ -73,6 +73,11 @@ def _read(path: Path, *, is_image: bool) -> NDArray[Any]:
             return _of_pillow(file, is_image)
     except DatasetError:
         raise
+    except Image.DecompressionBombError as error:
+        raise DatasetError(
+            f"{path.name} is too large for a {path.suffix[1:].upper()} ({error}). Cut it into "
+            "tiles, or save it as TIFF."
+        ) from error
     except Exception as error:  # the readers raise many types for damaged files
         raise DatasetError(
             f"Cannot read {path.name}, which is damaged or of an unknown format: {error}"

@@ -21,6 +21,10 @@ from napari_nudiff.diffusion.unet import UNet, UNetConfig
 from napari_nudiff.errors import CheckpointError
 
 FORMAT = "nudiff-1"
+# Keys below which trainers save weights, the averaged ones first, and what DataParallel,
+# torch.compile and modules around a network put before their names.
+_WRAPPERS = ("ema", "ema_state_dict", "state_dict", "model_state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 _BANKS = {"image": "appearance_bank", "structure": "density_bank"}
 
 
@@ -158,7 +162,8 @@ def load_official(path: Path, *, head_channels: int = 64) -> Model:
     Parameters
     ----------
     path : Path
-        ``model*.pt`` or ``ema_*.pt``, a plain dictionary of tensors; nothing else is unpickled.
+        ``model*.pt`` or ``ema_*.pt``, a dictionary of tensors, or one that holds such a dictionary
+        as ``state_dict``, ``model`` or ``ema``; nothing else is unpickled.
     head_channels : int
         Width of an attention head; it is not in the file.
 
@@ -232,8 +237,22 @@ def _read_official(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path} is no checkpoint that can be loaded safely: {str(error).splitlines()[0]}"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    weights = _unwrapped(state)
+    if weights is None:
         raise CheckpointError(f"{path} holds no plain dictionary of tensors.")
+    return weights
+
+
+def _unwrapped(state: object) -> dict[str, Tensor] | None:
+    """The weights in what trainers save: below a key, with a prefix; None where there are none."""
+    if not isinstance(state, dict):
+        return None
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        inner = (_unwrapped(state[key]) for key in _WRAPPERS if key in state)
+        return next((weights for weights in inner if weights is not None), None)
+    for prefix in _PREFIXES:
+        if all(str(key).startswith(prefix) for key in state):
+            return _unwrapped({key.removeprefix(prefix): v for key, v in state.items()})
     return state
 
 
