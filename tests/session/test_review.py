@@ -12,8 +12,7 @@ from napari_nudiff.dataset.pair_file import Pair, write_pair
 from napari_nudiff.dataset.review import read_reviews
 from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.errors import DatasetError, RequestError
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import JobQueue
+from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.session.review import (
     ReviewSession,
     ReviewSettings,
@@ -244,7 +243,7 @@ def session() -> ReviewSession:
 
 def test_a_session_begins_tells_how_far_it_is_and_ends(made, session) -> None:
     told: list[object] = []
-    session.progressed.connect(lambda progress: told.append((progress.step, progress.steps)))
+    session.progressed.connect(lambda progress: told.append((progress.done, progress.total)))
     session.began.connect(told.append)
     session.ended.connect(lambda: told.append("ended"))
     session.settings.synthetic, session.settings.reviewer = (made,), "ann"

@@ -8,9 +8,9 @@ from psygnal import EmitLoopError
 from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.errors import CancelledError, LayoutError
 from napari_nudiff.session import Session
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import Job, JobError, JobQueue, Pace
+from napari_nudiff.session.jobs import InlineExecutor, Job, JobError, JobQueue, Pace
 from napari_nudiff.session.settings import DEVICES, SAMPLERS, LayoutSettings, RenderSettings
+from napari_nudiff.work import Progress
 
 
 class Heard:
@@ -167,7 +167,7 @@ def test_nuclei_are_sampled_in_a_region_as_dense_as_around(session, layout) -> N
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_cancel_ends_before_the_next_step(session, layout, at) -> None:
     heard = Heard(session)
-    session.progressed.connect(lambda progress, _: session.cancel() if progress.step == at else 0)
+    session.progressed.connect(lambda progress, _: session.cancel() if progress.done == at else 0)
     session.render(layout)
     assert len(heard.of("progressed")) == at + 1
     assert heard.names()[-2:] == ["cancelled", "busy"]
@@ -209,13 +209,10 @@ def test_the_queue_goes_on_after_an_error(session, layout) -> None:
 
 
 def steps(*, error: BaseException | None = None):
-    def work(job: Job):
-        yield "step"
-        if error is not None:
-            raise error
-        return "sample"
-
-    return work
+    yield Progress("render")
+    if error is not None:
+        raise error
+    return "sample"
 
 
 @pytest.mark.parametrize(
@@ -247,14 +244,14 @@ def test_a_cancelled_download_is_no_error() -> None:
 def test_cancelling_closes_the_work() -> None:
     closed = []
 
-    def work(job: Job):
+    def work():
         try:
-            yield 1
-            yield 2
+            yield Progress("render", 1)
+            yield Progress("render", 2)
         finally:
             closed.append(True)
 
-    job = Job(work)
+    job = Job(work())
     job.progressed.connect(lambda job, progress: job.cancel())
     InlineExecutor().run(job)
     assert closed == [True]
@@ -304,3 +301,21 @@ def test_settings_tell_what_changed() -> None:
     settings.seed = 4
     settings.seed = 4
     assert seen == [4]
+
+
+def test_previews_are_computed_where_the_work_is_and_only_now_and_then() -> None:
+    computed: list[int] = []
+
+    def work():
+        for step in range(1000):
+            yield Progress("render", step, 1000, lambda step=step: computed.append(step) or "image")
+        return "sample"
+
+    job, shown = Job(work()), []
+    for progress in job.run():
+        if progress.preview is not None:
+            assert computed[-1] == progress.done, "before anybody asked"
+            shown.append(progress.preview())
+    assert computed[0] == 0
+    assert len(computed) == len(shown) < 20
+    assert set(shown) == {"image"}

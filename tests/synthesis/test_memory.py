@@ -25,9 +25,10 @@ from napari_nudiff.synthesis.memory import (
     remember_footprint,
     window_side_px,
 )
-from napari_nudiff.synthesis.pipeline import completed, render, sample_layout
+from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 from napari_nudiff.synthesis.room import available_bytes
+from napari_nudiff.work import run
 
 from ..networks import IMAGE, STRUCTURE
 
@@ -130,9 +131,9 @@ def test_estimates_need_no_torch() -> None:
 
 
 def test_a_request_may_choose_its_windows(request_, wide_layout) -> None:
-    whole = completed(render(wide_layout, request_))
-    small = completed(render(wide_layout, replace(request_, window_px=64)))
-    again = completed(render(wide_layout, RenderRequest.from_dict(small.provenance["request"])))
+    whole = run(render(wide_layout, request_))
+    small = run(render(wide_layout, replace(request_, window_px=64)))
+    again = run(render(wide_layout, RenderRequest.from_dict(small.provenance["request"])))
     assert small.provenance["request"]["window_px"] == 64
     assert whole.image is not None
     assert small.image is not None
@@ -164,12 +165,12 @@ def limited(monkeypatch, most_px: int, only: torch.dtype | None = None) -> None:
 
 def notes_of(job) -> tuple[object, list[str]]:
     notes: list[str] = []
-    sample = completed(job, lambda progress: notes.append(progress.note))
+    sample = run(job, lambda progress: notes.append(progress.note))
     return sample, [note for note in notes if note]
 
 
 def test_enough_memory_changes_nothing(request_, wide_layout) -> None:
-    plain = completed(render(wide_layout, request_))
+    plain = run(render(wide_layout, request_))
     sample, notes = notes_of(
         within_memory(partial(render, wide_layout), request_, wide_layout.shape)
     )
@@ -187,7 +188,7 @@ def test_too_little_memory_means_smaller_windows(request_, wide_layout, monkeypa
     assert "windows of 128 px" in note
     assert sample.provenance["request"]["window_px"] == 128
     assert sample.provenance["request"]["precision"] == "fp32"
-    again = completed(render(wide_layout, RenderRequest.from_dict(sample.provenance["request"])))
+    again = run(render(wide_layout, RenderRequest.from_dict(sample.provenance["request"])))
     np.testing.assert_array_equal(sample.image, again.image)
 
 
@@ -204,7 +205,7 @@ def test_still_too_little_memory_means_half_the_digits(request_, wide_layout, mo
 def test_a_memory_that_is_never_enough_ends_in_advice(request_, wide_layout, monkeypatch) -> None:
     limited(monkeypatch, most_px=10)
     with pytest.raises(RequestError, match=r"not enough memory on cpu.*64 x 200.*about.*smaller"):
-        completed(within_memory(partial(render, wide_layout), request_, wide_layout.shape))
+        run(within_memory(partial(render, wide_layout), request_, wide_layout.shape))
 
 
 def test_a_layout_is_sampled_with_less_too(tiny_checkpoint, monkeypatch) -> None:
@@ -236,7 +237,7 @@ def test_a_cpu_tells_what_it_has_left() -> None:
 def test_what_is_no_layout_is_refused_as_ever(request_) -> None:
     labels = np.zeros((3, 64, 64), dtype=np.int32)
     with pytest.raises(LayoutError):
-        completed(within_memory(partial(render, labels), request_, labels.shape))
+        run(within_memory(partial(render, labels), request_, labels.shape))
 
 
 def test_other_errors_are_not_tried_again(request_, wide_layout, monkeypatch) -> None:
@@ -248,7 +249,7 @@ def test_other_errors_are_not_tried_again(request_, wide_layout, monkeypatch) ->
 
     monkeypatch.setattr(FusedUNet, "encode", fail)
     with pytest.raises(RuntimeError, match="tensor a"):
-        completed(within_memory(partial(render, wide_layout), request_, wide_layout.shape))
+        run(within_memory(partial(render, wide_layout), request_, wide_layout.shape))
     assert len(calls) == 1
 
 
@@ -279,7 +280,7 @@ def test_an_error_of_memory_is_recognised(error, expected) -> None:
 
 def test_a_used_network_is_measured(request_, wide_layout) -> None:
     checkpoint = find_checkpoint(request_.checkpoint)
-    completed(within_memory(partial(render, wide_layout), request_, wide_layout.shape))
+    run(within_memory(partial(render, wide_layout), request_, wide_layout.shape))
     assert footprint_of(checkpoint) == measure_footprint(IMAGE)
 
 

@@ -54,7 +54,7 @@ def test_closing_the_dock_stops_the_render(viewer, dock, nuclei, click, qtbot) -
     layout = viewer.add_labels(nuclei)
     dock.session.rendering.steps = 1000
     steps = []
-    dock.session.progressed.connect(lambda progress, source: steps.append(progress.step))
+    dock.session.progressed.connect(lambda progress, source: steps.append(progress.done))
     click(dock.run_panel.render)
     qtbot.waitUntil(lambda: bool(steps) and steps[-1] >= 1, timeout=60_000)
     viewer.window.remove_dock_widget(dock)
@@ -71,7 +71,7 @@ def test_closing_the_viewer_stops_the_render(
     viewer.add_labels(nuclei)
     dock.session.rendering.steps = 1000
     steps = []
-    dock.session.progressed.connect(lambda progress, source: steps.append(progress.step))
+    dock.session.progressed.connect(lambda progress, source: steps.append(progress.done))
     click(dock.run_panel.render)
     qtbot.waitUntil(lambda: bool(steps) and steps[-1] >= 1, timeout=60_000)
     viewer.close()

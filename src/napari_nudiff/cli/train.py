@@ -10,9 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.cli.progress import watched
 from napari_nudiff.errors import DatasetError, RequestError
 
 if TYPE_CHECKING:
@@ -44,15 +43,7 @@ def train(args: argparse.Namespace) -> None:
     from napari_nudiff.training.loop import train as run
 
     hidden = args.quiet or os.environ.get("RANK", "0") != "0"
-    with tqdm(total=config.steps, unit="step", disable=hidden) as bar:
-        for progress in run(config, resume=not args.restart):
-            record = progress.record
-            if not bar.n:
-                bar.initial = record.step  # a resumed run does not count what was done before
-            bar.update(record.step - bar.n)
-            bar.set_postfix_str(f"loss {record.loss:.4f}, {record.crops_per_s:.3g} crops/s")
-            if record.held_out_loss is not None:
-                bar.write(f"step {record.step}: held-out loss {record.held_out_loss:.4f}")
+    watched(run(config, resume=not args.restart), quiet=hidden)
 
 
 def watch_run(args: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from psygnal import Signal
 from napari_nudiff.checkpoints.cache import cache_folder
 from napari_nudiff.session.appearance import AppearanceSettings, takes, with_appearance
 from napari_nudiff.session.downloads import fetching
-from napari_nudiff.session.jobs import Job, JobError, JobQueue, Work
+from napari_nudiff.session.jobs import Job, JobError, JobQueue
 from napari_nudiff.session.settings import (
     EditSettings,
     LayoutSettings,
@@ -26,8 +26,10 @@ from napari_nudiff.session.settings import (
     render_request,
 )
 from napari_nudiff.session.stain import StainSettings
+from napari_nudiff.work import Progress, Work
 
 if TYPE_CHECKING:
+    from napari_nudiff.dataset.pyramid import Pyramid
     from napari_nudiff.dataset.sample import Sample
 
 Place = Literal["back", "front", "instead"]
@@ -68,8 +70,8 @@ class Session:
         self.stain = StainSettings()
         self.appearance = AppearanceSettings()
         self._queue = queue
-        self._jobs: list[Job] = []
-        self._active: Job | None = None
+        self._jobs: list[Job[Any]] = []
+        self._active: Job[Any] | None = None
 
     @property
     def busy(self) -> bool:
@@ -77,12 +79,12 @@ class Session:
         return bool(self._jobs)
 
     @property
-    def active(self) -> Job | None:
+    def active(self) -> Job[Any] | None:
         """The job that runs."""
         return self._active
 
     @property
-    def waiting(self) -> list[Job]:
+    def waiting(self) -> list[Job[Any]]:
         """The jobs that wait, the next one first."""
         return [job for job in self._jobs if job is not self._active]
 
@@ -100,7 +102,7 @@ class Session:
             Handed back with the result.
         """
         values = self._layout_values()
-        self._begin("back", Job(lambda job: _sampling(values, job), source, "layout"))
+        self._begin("back", Job(_sampling(values), source, "layout"))
 
     def sample_inside(
         self,
@@ -122,7 +124,7 @@ class Session:
             Side of a pixel, for models that take it.
         """
         values = self._values_around(um_per_px)
-        job = Job(lambda job: _sampling_inside(labels, mask, values, job), source, "nuclei")
+        job = Job(_sampling_inside(labels, mask, values), source, "nuclei")
         self._begin("back", job)
 
     def extend(
@@ -145,7 +147,7 @@ class Session:
             Side of a pixel, for models that take it.
         """
         values = self._values_around(um_per_px)
-        job = Job(lambda job: _extending(labels, sides, values, job), source, "layout")
+        job = Job(_extending(labels, sides, values), source, "layout")
         self._begin("back", job)
 
     def render(
@@ -170,10 +172,7 @@ class Session:
             Values that go before those of the settings, for this time; ``count=1`` for one image,
             ``um_per_px`` for the scale of the layout, which goes to models that take it.
         """
-        works = [
-            lambda job, values=values: _rendering(labels, values, job)
-            for values in self._render_values(overrides)
-        ]
+        works = (_rendering(labels, values) for values in self._render_values(overrides))
         self._begin(place, *(Job(work, source, "image") for work in works))
 
     def rerender(
@@ -201,10 +200,10 @@ class Session:
         """
         # An edit has the look of the image around it, whatever new images shall have.
         edit = self.editing.values() | {"style": None, "appearance": None}
-        works = [
-            lambda job, values=values: _rerendering(base, labels, region, values | edit, job)
+        works = (
+            _rerendering(base, labels, region, values | edit)
             for values in self._render_values(overrides)
-        ]
+        )
         self._begin(place, *(Job(work, source, "edit") for work in works))
 
     def recall(self, request: dict[str, Any], *, only_seed: bool = False) -> None:
@@ -260,7 +259,7 @@ class Session:
         for job in [*self.waiting, *([self._active] if self._active else [])]:
             self._queue.cancel(job)
 
-    def cancel_job(self, job: Job) -> None:
+    def cancel_job(self, job: Job[Any]) -> None:
         """End one job."""
         self._queue.cancel(job)
 
@@ -296,7 +295,7 @@ class Session:
             for seed in range(first, first + count)
         ]
 
-    def _begin(self, place: Place, *jobs: Job) -> None:
+    def _begin(self, place: Place, *jobs: Job[Any]) -> None:
         if place == "instead":
             self.cancel_all()
         for job in jobs:
@@ -310,19 +309,19 @@ class Session:
         self.jobs_changed.emit()
         self._queue.add(*jobs, in_front=place != "back")
 
-    def _in_line(self, jobs: list[Job], place: Place) -> list[Job]:
+    def _in_line(self, jobs: list[Job[Any]], place: Place) -> list[Job[Any]]:
         active = [] if self._active is None else [self._active]
         return active + ([*self.waiting, *jobs] if place == "back" else [*jobs, *self.waiting])
 
-    def _on_started(self, job: Job) -> None:
+    def _on_started(self, job: Job[Any]) -> None:
         self._active = job
         self.job_started.emit(job)
         self.jobs_changed.emit()
 
-    def _on_progressed(self, job: Job, progress: object) -> None:
+    def _on_progressed(self, job: Job[Any], progress: Progress) -> None:
         self.progressed.emit(progress, job.source)
 
-    def _on_ended(self, job: Job) -> None:
+    def _on_ended(self, job: Job[Any]) -> None:
         self._jobs.remove(job)
         if job is self._active:
             self._active = None
@@ -333,7 +332,7 @@ class Session:
             if not self._jobs:
                 self.busy_changed.emit(False)
 
-    def _report(self, job: Job) -> None:
+    def _report(self, job: Job[Any]) -> None:
         if job.outcome is None:
             self.cancelled.emit(job.source)
         elif isinstance(job.outcome, JobError):
@@ -348,39 +347,39 @@ def _stored(group: Any) -> dict[str, Any]:
     return {name: getattr(group, name) for name in kept}
 
 
-def _sampling(values: dict[str, Any], job: Job) -> Work:
+def _sampling(values: dict[str, Any]) -> Work[Sample]:
     from napari_nudiff.synthesis.backoff import within_memory
     from napari_nudiff.synthesis.pipeline import sample_layout
 
-    yield from fetching(values["checkpoint"], job)
+    yield from fetching(values["checkpoint"])
     size = values["height_px"], values["width_px"]
     return (yield from within_memory(sample_layout, layout_request(values), size))
 
 
 def _sampling_inside(
-    labels: NDArray[Any], mask: NDArray[np.bool_], values: dict[str, Any], job: Job
-) -> Work:
+    labels: NDArray[Any], mask: NDArray[np.bool_], values: dict[str, Any]
+) -> Work[Sample]:
     from napari_nudiff.synthesis.local import sample_layout_inside
 
-    yield from fetching(values["checkpoint"], job)
+    yield from fetching(values["checkpoint"])
     return (yield from sample_layout_inside(labels, mask, layout_request(values)))
 
 
 def _extending(
-    labels: NDArray[Any], sides: tuple[int, int, int, int], values: dict[str, Any], job: Job
-) -> Work:
+    labels: NDArray[Any], sides: tuple[int, int, int, int], values: dict[str, Any]
+) -> Work[Sample]:
     from napari_nudiff.synthesis.local import Sides, extend_layout
 
-    yield from fetching(values["checkpoint"], job)
+    yield from fetching(values["checkpoint"])
     return (yield from extend_layout(labels, Sides(*sides), layout_request(values)))
 
 
-def _rendering(labels: NDArray[Any], values: dict[str, Any], job: Job) -> Work:
+def _rendering(labels: NDArray[Any], values: dict[str, Any]) -> Work[Sample | Pyramid]:
     from napari_nudiff.synthesis.backoff import within_memory
     from napari_nudiff.synthesis.large import is_large, render_large
     from napari_nudiff.synthesis.pipeline import render
 
-    yield from fetching(values["checkpoint"], job)
+    yield from fetching(values["checkpoint"])
     request = render_request(with_appearance(values))
     if is_large(labels.shape):
         return (yield from render_large(labels, request, _large_folder(request.seed)))
@@ -398,13 +397,12 @@ def _rerendering(
     labels: NDArray[Any],
     region: NDArray[np.bool_] | None,
     values: dict[str, Any],
-    job: Job,
-) -> Work:
+) -> Work[Sample]:
     from napari_nudiff.synthesis.local import rerender
 
     if base.image is None:
         raise JobError("There is no image to change yet. Render the whole layout first.")
-    yield from fetching(values["checkpoint"], job)
+    yield from fetching(values["checkpoint"])
     return (
         yield from rerender(
             base.image,

@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 
 from napari_nudiff.checkpoints import find_checkpoint, load_model, unload_models
+from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.errors import RequestError, is_out_of_memory
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
 from napari_nudiff.synthesis.footprint import measure_footprint
@@ -20,15 +21,17 @@ from napari_nudiff.synthesis.memory import (
     remember_footprint,
     window_side_px,
 )
-from napari_nudiff.synthesis.pipeline import Job, Request
-from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.synthesis.pipeline import Request
 from napari_nudiff.synthesis.request import RenderRequest, SynthesisRequest
 from napari_nudiff.synthesis.room import available_bytes
+from napari_nudiff.work import Progress, Work
 
 _LEAST_WINDOW_PX = 64
 
 
-def within_memory(start: Callable[[Request], Job], request: Request, shape: tuple[int, ...]) -> Job:
+def within_memory(
+    start: Callable[[Request], Work[Sample]], request: Request, shape: tuple[int, ...]
+) -> Work[Sample]:
     """Run a job; where the memory is not enough, again in smaller windows, then in bf16.
 
     Parameters

@@ -44,7 +44,7 @@ class Picture:
     def painted(
         self, canvas: Canvas, denoiser: Any, condition: Condition, window: Window
     ) -> Estimates:
-        """Yield each step's index and the picture as it forms, (C, H, W) on the CPU.
+        """Yield each step's index and the picture as it forms, (C, H, W) on the device.
 
         Parameters
         ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -41,7 +42,6 @@ from napari_nudiff.nuclei.structure import encode_structure, validate_layout
 from napari_nudiff.synthesis.appearance import drawn_appearance
 from napari_nudiff.synthesis.canvas import CanvasNoise
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
-from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.request import (
     MIN_SIDE_PX,
     EditRequest,
@@ -56,38 +56,15 @@ from napari_nudiff.synthesis.tiling import (
     Window,
     windows_over,
 )
+from napari_nudiff.work import Progress, Work
 
 Request = TypeVar("Request", bound=SynthesisRequest)
-Made = TypeVar("Made")
 
-Job = Generator[Progress, None, Sample]
 Condition = Callable[[Window], Conditioning]
 Estimates = Generator[tuple[int, Tensor], None, None]
 
 
-def completed(
-    job: Generator[Progress, None, Made], on_progress: Callable[[Progress], None] | None = None
-) -> Made:
-    """Run a job to its end and return what it made.
-
-    Parameters
-    ----------
-    job : generator
-        What `sample_layout` or `render` returned.
-    on_progress : callable, optional
-        Called with each `Progress`.
-    """
-    while True:
-        try:
-            progress = next(job)
-        except StopIteration as stop:
-            made: Made = stop.value
-            return made
-        if on_progress is not None:
-            on_progress(progress)
-
-
-def sample_layout(request: LayoutRequest) -> Job:
+def sample_layout(request: LayoutRequest) -> Work[Sample]:
     """Sample a layout of nuclei with a structure model.
 
     Parameters
@@ -113,11 +90,9 @@ def sample_layout(request: LayoutRequest) -> Job:
     request = _with_density(model, request)
     canvas = Canvas(model, request, (request.height_px, request.width_px))
     globals_ = layout_conditions(model, request)
-    noisy = canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_))
-    for step, x0 in noisy:
-        last = x0
-        yield Progress("sample", step + 1, request.steps, structure_preview(x0))
-    drawn = remove_specks(decoded(last, model), request.min_nucleus_px, keep_cut=True)
+    for step, x0 in canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_)):
+        yield Progress("sample", step + 1, request.steps, partial(structure_preview, x0))
+    drawn = remove_specks(decoded(x0, model), request.min_nucleus_px, keep_cut=True)
     labels = relabel_contiguous(smooth_outlines(drawn, request.smoothing_px))
     return Sample(labels, None, provenance_of("layout", request, checkpoint, labels))
 
@@ -134,7 +109,7 @@ def _with_density(model: Model, request: LayoutRequest) -> LayoutRequest:
     return replace(request, density=round(min(density, 0.9), 4), mean_area_px=round(area_px, 1))
 
 
-def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
+def render(labels: NDArray[np.integer], request: RenderRequest) -> Work[Sample]:
     """Render an H&E image that fits a layout of nuclei.
 
     Parameters
@@ -167,15 +142,20 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     globals_ = image_conditions(model, request, stain.style)
     condition = render_conditioning(canvas.denoiser, structure, request, globals_)
     for step, x0 in canvas.sample(guided, condition):
-        image = to_uint8(stain.carry_back(x0))
-        yield Progress("render", step + 1, request.steps, image)
+        yield Progress("render", step + 1, request.steps, partial(image_of, x0, stain))
+    image = image_of(x0, stain)
     return Sample(labels, image, provenance_of("render", request, checkpoint, labels))
+
+
+def image_of(x0: Tensor, stain: StainMap) -> NDArray[np.uint8]:
+    """The image that an estimate (3, H, W) on any device is, in the stain that was asked for."""
+    return to_uint8(stain.carry_back(x0.float().cpu()))
 
 
 def to_uint8(image: Tensor) -> NDArray[np.uint8]:
     """The core's image (3, H, W) on -1..1 as the world's (H, W, 3) uint8."""
-    scaled = ((image.float() + 1) * 127.5).round().clamp(0, 255)
-    return scaled.to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    scaled = ((image.float().cpu() + 1) * 127.5).round().clamp(0, 255)
+    return scaled.to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 class Canvas:
@@ -218,7 +198,7 @@ class Canvas:
         return TiledDenoiser(denoiser, windows, condition, kept)
 
     def sample(self, denoiser: Any, condition: Condition) -> Estimates:
-        """Yield each step's index and estimate of the clean canvas, (C, H, W) on the CPU."""
+        """Yield each step's index and estimate of the clean canvas, (C, H, W) on the device."""
         height, width = self.full
         noise = CanvasNoise(self.request.seed, height, width, self.channels)
         sigmas = self.denoiser.sigmas(self.request.steps)
@@ -235,7 +215,7 @@ class Canvas:
             denoiser, x, sigmas, UNCONDITIONAL, lambda i: noise.at_step(i).to(self.device)
         )
         for step in steps:
-            yield step.index, step.x0[0, :, :height, :width].float().cpu()
+            yield step.index, step.x0[0, :, :height, :width]
 
 
 def render_conditioning(
@@ -383,7 +363,7 @@ def _conditions(
 def decoded(structure: Tensor, model: Model) -> NDArray[np.int32]:
     """The nuclei of what a structure model drew, (3, H, W) on -1..1."""
     decode = decode_official if model.header.parametrisation == "eps" else decode_instances
-    return decode(from_signed(structure[None])[0].numpy())
+    return decode(from_signed(structure[None].float().cpu())[0].numpy())
 
 
 def structure_preview(structure: Tensor) -> NDArray[np.uint8]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
     from napari_nudiff.dataset.pyramid import Pyramid
-    from napari_nudiff.synthesis.progress import Progress
+    from napari_nudiff.work import Progress
 
 Kind = Literal["layout", "inside", "extended", "image", "live"]
 Mask = NDArray[np.bool_]
@@ -335,7 +335,8 @@ class Studio:
 
     def _on_progressed(self, progress: Progress, task: Task) -> None:
         if progress.preview is not None and task.kind != "inside":
-            self.canvas.show_preview(progress.preview, _frame_of_preview(progress.preview, task))
+            image = progress.preview()
+            self.canvas.show_preview(image, _frame_of_preview(image, task))
         if progress.note:
             self.hinted.emit(progress.note)
 

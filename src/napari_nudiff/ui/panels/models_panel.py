@@ -20,7 +20,7 @@ from napari_nudiff.ui.widgets.model_list import ModelList
 from napari_nudiff.ui.widgets.title import Title
 
 if TYPE_CHECKING:
-    from napari_nudiff.synthesis.progress import Progress
+    from napari_nudiff.work import Progress
 
 _HERE = "It is on this machine already."
 _NOT_HERE = "It is not on this machine."
@@ -82,9 +82,9 @@ class ModelsPanel(QWidget):
         if card is None or progress.stage != "fetch":
             return
         speed = self._speeds.setdefault(name, Speed())
-        per_s = speed.bytes_per_s(progress.step, time.monotonic())
+        per_s = speed.bytes_per_s(progress.done, time.monotonic())
         card.show_bytes(
-            progress.step, progress.steps, _progress_text(progress.step, progress.steps, per_s)
+            progress.done, progress.total, _progress_text(progress.done, progress.total, per_s)
         )
 
     def show_status(self, text: str) -> None:
