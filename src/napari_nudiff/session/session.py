@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -348,12 +347,10 @@ def _stored(group: Any) -> dict[str, Any]:
 
 
 def _sampling(values: dict[str, Any]) -> Work[Sample]:
-    from napari_nudiff.synthesis.backoff import within_memory
     from napari_nudiff.synthesis.pipeline import sample_layout
 
     yield from fetching(values["checkpoint"])
-    size = values["height_px"], values["width_px"]
-    return (yield from within_memory(sample_layout, layout_request(values), size))
+    return (yield from sample_layout(layout_request(values)))
 
 
 def _sampling_inside(
@@ -375,7 +372,6 @@ def _extending(
 
 
 def _rendering(labels: NDArray[Any], values: dict[str, Any]) -> Work[Sample | Pyramid]:
-    from napari_nudiff.synthesis.backoff import within_memory
     from napari_nudiff.synthesis.large import is_large, render_large
     from napari_nudiff.synthesis.pipeline import render
 
@@ -383,7 +379,7 @@ def _rendering(labels: NDArray[Any], values: dict[str, Any]) -> Work[Sample | Py
     request = render_request(with_appearance(values))
     if is_large(labels.shape):
         return (yield from render_large(labels, request, _large_folder(request.seed)))
-    return (yield from within_memory(partial(render, np.asarray(labels)), request, labels.shape))
+    return (yield from render(np.asarray(labels), request))
 
 
 def _large_folder(seed: int) -> Path:

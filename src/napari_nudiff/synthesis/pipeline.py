@@ -40,6 +40,7 @@ from napari_nudiff.nuclei.layout import relabel_contiguous, remove_specks, smoot
 from napari_nudiff.nuclei.stain import Style
 from napari_nudiff.nuclei.structure import encode_structure, validate_layout
 from napari_nudiff.synthesis.appearance import drawn_appearance
+from napari_nudiff.synthesis.backoff import within_memory
 from napari_nudiff.synthesis.canvas import CanvasNoise
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
 from napari_nudiff.synthesis.request import (
@@ -67,6 +68,8 @@ Estimates = Generator[tuple[int, Tensor], None, None]
 def sample_layout(request: LayoutRequest) -> Work[Sample]:
     """Sample a layout of nuclei with a structure model.
 
+    Where the memory is not enough, it is tried again with less (see `backoff`).
+
     Parameters
     ----------
     request : LayoutRequest
@@ -74,17 +77,21 @@ def sample_layout(request: LayoutRequest) -> Work[Sample]:
     Yields
     ------
     Progress
-        After each step.
+        After each step; with a note before it is tried again with less memory.
 
     Returns
     -------
     Sample
-        Without an image.
+        Without an image. Its provenance has the request that succeeded.
 
     Raises
     ------
     RequestError, CheckpointError
     """
+    return (yield from within_memory(_sampled, request, (request.height_px, request.width_px)))
+
+
+def _sampled(request: LayoutRequest) -> Work[Sample]:
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "structure")
     request = _with_density(model, request)
@@ -112,6 +119,8 @@ def _with_density(model: Model, request: LayoutRequest) -> LayoutRequest:
 def render(labels: NDArray[np.integer], request: RenderRequest) -> Work[Sample]:
     """Render an H&E image that fits a layout of nuclei.
 
+    Where the memory is not enough, it is tried again with less (see `backoff`).
+
     Parameters
     ----------
     labels : ndarray, (H, W), integer
@@ -121,18 +130,23 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Work[Sample]:
     Yields
     ------
     Progress
-        After each step.
+        After each step; with a note before it is tried again with less memory.
 
     Returns
     -------
     Sample
-        The image, the labels, and a provenance from which `replay.request_of` makes both again.
+        The image, the labels, and a provenance from which `replay.request_of` makes both again: it
+        has the request that succeeded.
 
     Raises
     ------
     LayoutError, RequestError, CheckpointError
     """
     labels = checked_layout(labels)
+    return (yield from within_memory(partial(_rendered, labels), request, labels.shape))
+
+
+def _rendered(labels: NDArray[np.int32], request: RenderRequest) -> Work[Sample]:
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "image")
     canvas = Canvas(model, request, labels.shape)
