@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_nudiff.cli.options import add_quiet
 from napari_nudiff.cli.progress import watched
+from napari_nudiff.diffusion.names import SAMPLER_NAMES
 from napari_nudiff.errors import RequestError
 from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
 
@@ -242,7 +243,7 @@ def _add_synthesis_options(
     p.add_argument("--um-per-px", type=float, metavar="UM", help=um_per_px)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--steps", type=int, default=steps, help="sampling steps, 1 to 1000")
-    p.add_argument("--sampler", default=SAMPLER, help="dpmpp_2m, dpmpp_2m_sde, heun, ddim, ddpm")
+    p.add_argument("--sampler", default=SAMPLER, help=", ".join(SAMPLER_NAMES))
     p.add_argument("--checkpoint", help="name (see: nudiff models list) or file")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     p.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))

@@ -20,8 +20,13 @@ from napari_nudiff.errors import CheckpointError
 _STORE = "footprints.json"
 _OVERHEAD = 1.1  # what the allocator and the convolutions take beside the tensors
 _CANVAS_BYTES_PER_PX = 64  # x, x0 and noise of a sampler, 3 channels of float32 each
-# Those of `tiling`, which needs torch; a test compares.
-_WHOLE_CANVAS_PX, _WINDOW_PX, _OVERLAP_PX, _KEPT_WINDOWS = 512, 384, 128, 16
+
+WHOLE_CANVAS_PX = 512
+"""Canvases up to this side are denoised in one piece."""
+WINDOW_PX, OVERLAP_PX = 384, 128
+"""Of the windows of larger ones."""
+KEPT_CONDITIONINGS = 16
+"""Up to so many windows, what depends on neither noise nor step is kept for each."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def estimate_bytes(
     footprint = footprint_of(checkpoint)
     rows, tall = _windows_along(height_px, window_px)
     cols, wide = _windows_along(width_px, window_px)
-    kept_windows = rows * cols if window_px is None and rows * cols <= _KEPT_WINDOWS else 1
+    kept_windows = rows * cols if window_px is None and rows * cols <= KEPT_CONDITIONINGS else 1
     branches = 2 if guided else 1
     per_window = footprint.active_bytes_per_px + (
         kept_windows * branches * footprint.kept_bytes_per_px
@@ -139,9 +144,9 @@ def overlap_px(window_px: int, multiple_px: int = 1) -> int:
 
 def _windows_along(side_px: int, window_px: int | None) -> tuple[int, int]:
     """How many windows there are along a side, and how long they are."""
-    whole = _WHOLE_CANVAS_PX if window_px is None else window_px
+    whole = WHOLE_CANVAS_PX if window_px is None else window_px
     if side_px <= whole:
         return 1, side_px
-    window = _WINDOW_PX if window_px is None else window_px
-    overlap = _OVERLAP_PX if window_px is None else overlap_px(window_px)
+    window = WINDOW_PX if window_px is None else window_px
+    overlap = OVERLAP_PX if window_px is None else overlap_px(window_px)
     return -(-(side_px - overlap) // (window - overlap)), window

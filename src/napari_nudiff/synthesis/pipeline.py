@@ -30,6 +30,7 @@ from napari_nudiff.diffusion.unet import CONDITIONS
 from napari_nudiff.diffusion.weights import Model
 from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
 from napari_nudiff.nuclei.descriptors import (
+    MIN_SIDE_PX,
     SIZE_SCALE_PX,
     UM_PER_PX,
     density_globals,
@@ -43,20 +44,15 @@ from napari_nudiff.synthesis.appearance import drawn_appearance
 from napari_nudiff.synthesis.backoff import within_memory
 from napari_nudiff.synthesis.canvas import CanvasNoise
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
+from napari_nudiff.synthesis.memory import KEPT_CONDITIONINGS
 from napari_nudiff.synthesis.request import (
-    MIN_SIDE_PX,
     EditRequest,
     LayoutRequest,
     RenderRequest,
     SynthesisRequest,
 )
 from napari_nudiff.synthesis.stain import StainMap
-from napari_nudiff.synthesis.tiling import (
-    KEPT_CONDITIONINGS,
-    TiledDenoiser,
-    Window,
-    windows_over,
-)
+from napari_nudiff.synthesis.tiling import TiledDenoiser, Window, windows_over
 from napari_nudiff.work import Progress, Work
 
 Request = TypeVar("Request", bound=SynthesisRequest)

@@ -181,7 +181,7 @@ class RunPanel(QWidget):
     def _on_needs_changed(self, _: object = None) -> None:
         settings = self._session.rendering
         try:
-            checkpoint = find_checkpoint(settings.values()["checkpoint"])
+            checkpoint = find_checkpoint(settings.model)
         except NudiffError:
             self.licence.setText("Weights: your own file")
             return
