@@ -27,13 +27,13 @@ from napari_nudiff.synthesis.memory import (
     Footprint,
     estimate_bytes,
     footprint_of,
-    memory_text,
     remember_footprint,
     window_side_px,
 )
 from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 from napari_nudiff.synthesis.room import available_bytes
+from napari_nudiff.text import memory_text
 from napari_nudiff.work import run
 
 from ..networks import IMAGE, STRUCTURE

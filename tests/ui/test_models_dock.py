@@ -15,10 +15,10 @@ from napari_nudiff.checkpoints import (
     find_checkpoint,
     list_checkpoints,
     local_path,
-    size_text,
 )
 from napari_nudiff.session.catalogue import catalogue
 from napari_nudiff.session.jobs import Job
+from napari_nudiff.text import size_text
 from napari_nudiff.ui.executor import device_queue, models
 from napari_nudiff.ui.models_dock import ModelsDock
 from napari_nudiff.ui.widgets.checkpoint_combo import CheckpointCombo

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from napari_nudiff.cli.options import add_quiet
 from napari_nudiff.cli.progress import NOTE, watched
 from napari_nudiff.errors import DatasetError, RequestError
+from napari_nudiff.text import duration
 
 if TYPE_CHECKING:
     from napari_nudiff.synthesis.generation_plan import GenerationPlan
@@ -266,7 +267,6 @@ def _image_files(path: Path) -> list[tuple[Path, float | None]]:
 def _estimate(plan: GenerationPlan, out: Path, share: _Share, processes: int) -> str:
     """What is there, and what the rest takes."""
     from napari_nudiff.synthesis.generation import with_fingerprints
-    from napari_nudiff.training.watch import duration
 
     plan = with_fingerprints(plan)
     own, missing = _own_and_missing(plan, out, share)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari_nudiff.cli.options import add_quiet
 from napari_nudiff.cli.progress import watched
 from napari_nudiff.errors import DatasetError, RequestError
+from napari_nudiff.text import duration
 
 if TYPE_CHECKING:
     from napari_nudiff.training.config import TrainConfig
@@ -105,7 +106,6 @@ def _config(args: argparse.Namespace) -> TrainConfig:
 
 def _estimate_table(config: TrainConfig) -> str:
     from napari_nudiff.training.estimate import estimate
-    from napari_nudiff.training.watch import duration
 
     made = estimate(config)
     lines = [

@@ -21,12 +21,12 @@ from napari_nudiff.synthesis.footprint import measure_footprint
 from napari_nudiff.synthesis.memory import (
     estimate_bytes,
     is_measured,
-    memory_text,
     remember_footprint,
     window_side_px,
 )
 from napari_nudiff.synthesis.request import RenderRequest, SynthesisRequest
 from napari_nudiff.synthesis.room import available_bytes
+from napari_nudiff.text import memory_text
 from napari_nudiff.work import Progress, Work
 
 _LEAST_WINDOW_PX = 64

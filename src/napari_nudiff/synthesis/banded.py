@@ -23,7 +23,7 @@ from napari_nudiff.diffusion.denoiser import Guided, Prediction
 from napari_nudiff.diffusion.samplers import RULES
 from napari_nudiff.synthesis.canvas import BLOCK_PX, CanvasNoise
 from napari_nudiff.synthesis.layout import WindowedLayout
-from napari_nudiff.synthesis.pipeline import Canvas, render_conditioning, to_uint8
+from napari_nudiff.synthesis.pipeline import CanvasRun, render_conditioning, to_uint8
 from napari_nudiff.synthesis.request import RenderRequest
 from napari_nudiff.synthesis.stain import StainMap
 from napari_nudiff.synthesis.store import SamplerState
@@ -40,7 +40,7 @@ class BandedRun:
 
     Parameters
     ----------
-    canvas : Canvas
+    canvas : CanvasRun
         Of a `RenderRequest` whose sampler is one of `RULES`.
     layout : WindowedLayout
     state : SamplerState
@@ -58,7 +58,7 @@ class BandedRun:
 
     def __init__(
         self,
-        canvas: Canvas,
+        canvas: CanvasRun,
         layout: WindowedLayout,
         state: SamplerState,
         globals_: Tensor | None,

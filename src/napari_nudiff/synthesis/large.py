@@ -24,7 +24,7 @@ from napari_nudiff.nuclei.structure import validate_layout
 from napari_nudiff.synthesis.banded import BandedRun
 from napari_nudiff.synthesis.layout import LayoutScan, WindowedLayout
 from napari_nudiff.synthesis.pipeline import (
-    Canvas,
+    CanvasRun,
     image_conditions,
     origin_of,
     prepared,
@@ -83,7 +83,7 @@ def render_large(labels: LayoutArray, request: RenderRequest, out: Path) -> Work
     _require_usable(labels, request)
     yield Progress("load", 0, 0)
     checkpoint, model, request = prepared(request, "image")
-    canvas = Canvas(model, request, labels.shape)
+    canvas = CanvasRun(model, request, labels.shape)
     stain = StainMap.into_range(request.style, request.stain_range)
     globals_ = image_conditions(model, request, stain.style)
     with staged_folder(out, _needed_bytes(canvas)) as folder:
@@ -157,7 +157,7 @@ def _require_usable(labels: LayoutArray, request: RenderRequest) -> None:
         )
 
 
-def _needed_bytes(canvas: Canvas) -> int:
+def _needed_bytes(canvas: CanvasRun) -> int:
     """Disk that a render takes at most: x and x0, then image and labels with all their levels."""
     state = 2 * 4 * canvas.channels * math.prod(canvas.full)
     return state + (3 + 4) * math.prod(canvas.size) * 4 // 3

@@ -28,7 +28,7 @@ from napari_nudiff.nuclei.structure import encode_structure
 from napari_nudiff.synthesis.appearance import appearance_with
 from napari_nudiff.synthesis.masked import Picture, step_count
 from napari_nudiff.synthesis.pipeline import (
-    Canvas,
+    CanvasRun,
     Estimates,
     checked_layout,
     decoded,
@@ -126,7 +126,6 @@ def rerender(
         )
     provenance = {
         **provenance_of("edit", request, checkpoint, after),
-        "layout": pack_layout(after),
         "before": _packed_difference(before, after),
         "region": None if region is None else pack_layout(region.astype(np.int32)),
         "image_sha256": image_sha256(image),
@@ -220,7 +219,7 @@ def _painted_image(
     request: EditRequest,
     stain: StainMap,
 ) -> Estimates:
-    canvas = Canvas(model, request, patch.weight.shape)
+    canvas = CanvasRun(model, request, patch.weight.shape)
     structure = canvas.padded(_structure(labels, patch))
     globals_ = image_conditions(model, request, stain.style)
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
@@ -414,7 +413,7 @@ class _Redrawing:
         return self.labels
 
     def _painted(self, patch: Patch) -> Estimates:
-        canvas = Canvas(self.model, self.request, patch.weight.shape)
+        canvas = CanvasRun(self.model, self.request, patch.weight.shape)
         globals_ = layout_conditions(self.model, self._as_dense_as_around(patch))
         # A nucleus that may grow stays nucleus, but where its centre lies is open.
         grows = torch.from_numpy(np.isin(self.labels[patch.at], self.growing))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from napari_nudiff.checkpoints import Checkpoint, size_text
+from napari_nudiff.checkpoints import Checkpoint
 from napari_nudiff.checkpoints.cache import read_json, write_json
 from napari_nudiff.errors import CheckpointError
 
@@ -116,13 +116,6 @@ def estimate_bytes(
     computing = tall * wide * per_window * (0.5 if bf16 else 1.0)
     canvas = height_px * width_px * _CANVAS_BYTES_PER_PX
     return round((footprint.weights_bytes + computing + canvas) * _OVERHEAD)
-
-
-def memory_text(needed_bytes: float) -> str:
-    """An estimate for people, in steps of two figures: "about 1.3 GB"."""
-    if needed_bytes < 1e9:
-        return f"about {max(round(needed_bytes / 1e7) * 10, 10)} MB"
-    return f"about {size_text(needed_bytes)}"
 
 
 def window_side_px(side_px: int, window_px: int | None = None) -> int:

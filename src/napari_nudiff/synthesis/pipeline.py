@@ -91,7 +91,7 @@ def _sampled(request: LayoutRequest) -> Work[Sample]:
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "structure")
     request = _with_density(model, request)
-    canvas = Canvas(model, request, (request.height_px, request.width_px))
+    canvas = CanvasRun(model, request, (request.height_px, request.width_px))
     globals_ = layout_conditions(model, request)
     for step, x0 in canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_)):
         yield Progress("sample", step + 1, request.steps, partial(structure_preview, x0))
@@ -145,7 +145,7 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Work[Sample]:
 def _rendered(labels: NDArray[np.int32], request: RenderRequest) -> Work[Sample]:
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "image")
-    canvas = Canvas(model, request, labels.shape)
+    canvas = CanvasRun(model, request, labels.shape)
     structure = canvas.padded(torch.from_numpy(encode_structure(labels))[None])
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
     stain = StainMap.into_range(request.style, request.stain_range)
@@ -168,7 +168,7 @@ def to_uint8(image: Tensor) -> NDArray[np.uint8]:
     return scaled.to(torch.uint8).permute(1, 2, 0).numpy()
 
 
-class Canvas:
+class CanvasRun:
     """A padded canvas on a device, and the sampler's run over it.
 
     Parameters
@@ -385,10 +385,10 @@ def provenance_of(
     kind: str, request: SynthesisRequest, checkpoint: Checkpoint, labels: NDArray[np.int32]
 ) -> dict[str, Any]:
     """Everything needed to make a sample again, and what it is; JSON values."""
-    values = origin_of(kind, request, checkpoint, layout_sha256(labels))
-    if kind == "render":
-        values["layout"] = pack_layout(labels)
-    return values
+    if kind not in {"render", "edit"}:
+        return origin_of(kind, request, checkpoint, layout_sha256(labels))
+    packed = pack_layout(labels)
+    return origin_of(kind, request, checkpoint, packed["sha256"]) | {"layout": packed}
 
 
 def origin_of(

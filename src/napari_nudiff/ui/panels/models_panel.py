@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_nudiff.checkpoints import size_text
 from napari_nudiff.errors import CheckpointError
 from napari_nudiff.session.catalogue import Catalogue, Entry
 from napari_nudiff.session.downloads import Speed
+from napari_nudiff.text import size_text
 from napari_nudiff.ui.widgets.caption import Caption
 from napari_nudiff.ui.widgets.message_area import MessageArea
 from napari_nudiff.ui.widgets.model_details import ModelDetails

@@ -12,7 +12,8 @@ from napari_nudiff.checkpoints import find_checkpoint
 from napari_nudiff.errors import NudiffError
 from napari_nudiff.session import Session
 from napari_nudiff.session.jobs import Job, Pace
-from napari_nudiff.synthesis.memory import estimate_bytes, memory_text
+from napari_nudiff.synthesis.memory import estimate_bytes
+from napari_nudiff.text import memory_text
 from napari_nudiff.ui.widgets.caption import Caption
 from napari_nudiff.ui.widgets.render_button import RenderButton
 from napari_nudiff.ui.widgets.step_bar import StepBar
