@@ -20,6 +20,7 @@ from napari_nudiff.errors import LayoutError, RequestError, is_out_of_memory
 from napari_nudiff.session import Session
 from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.synthesis import backoff, tiling
+from napari_nudiff.synthesis.device import available_bytes
 from napari_nudiff.synthesis.footprint import measure_footprint
 from napari_nudiff.synthesis.generation import generate
 from napari_nudiff.synthesis.generation_plan import GenerationPlan
@@ -32,7 +33,6 @@ from napari_nudiff.synthesis.memory import (
 )
 from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
-from napari_nudiff.synthesis.room import available_bytes
 from napari_nudiff.text import memory_text
 from napari_nudiff.work import run
 
@@ -335,7 +335,7 @@ def test_nudiff_generate_does_with_less_and_says_so(
         site = tmp_path / "site"
         site.mkdir()
         (site / "sitecustomize.py").write_text(
-            "from napari_nudiff.synthesis import room\nroom.available_bytes = lambda device: 1000\n"
+            "from napari_nudiff.synthesis import device\ndevice.available_bytes = lambda _: 1000\n"
         )
         paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))

@@ -88,12 +88,6 @@ def _make(plan: GenerationPlan, args: argparse.Namespace, share: _Share) -> None
     watched(_beside_parent(work), quiet=args.quiet, unit="pair")
 
 
-def _bar(own: Sequence[int], missing: Sequence[int], quiet: bool) -> Any:
-    """Progress over a share; what was there before is no measure of the speed."""
-    there = len(own) - len(missing)
-    return tqdm(total=len(own), initial=there, unit="pair", disable=quiet or not missing)
-
-
 def _own_and_missing(plan: GenerationPlan, out: Path, share: _Share) -> tuple[range, list[int]]:
     """Numbers of the pairs of a share, and of those that are not there yet."""
     from napari_nudiff.synthesis.generation import path_of
@@ -343,7 +337,8 @@ def _launch(args: argparse.Namespace, plan: GenerationPlan, share: _Share, count
     with TemporaryDirectory() as folder:
         children = [_start(args, share, number, count, Path(folder)) for number in range(count)]
         try:
-            with _bar(own, missing, args.quiet) as bar:
+            there = len(own) - len(missing)  # no measure of the speed
+            with tqdm(total=len(own), initial=there, unit="pair", disable=args.quiet) as bar:
                 _watch(children, _Queues(args.out, missing, count * share.ranks), bar)
         finally:
             for child in children:

@@ -24,11 +24,6 @@ class LiveSchedule:
         self._last_change_s = 0.0
         self._start_s: float | None = None
 
-    @property
-    def pending(self) -> bool:
-        """Whether something changed since the last render was started."""
-        return self._first_change_s is not None
-
     def changed(self, now_s: float) -> None:
         """Something was painted."""
         if self._first_change_s is None:

@@ -119,15 +119,9 @@ class RenderSettings:
         RequestError
             A value is out of range.
         """
-        values: dict[str, Any] = {
-            "checkpoint": self.model,
-            "seed": self.seed,
-            "steps": self.steps,
-            "guidance": self.guidance,
-            "sampler": self.sampler,
-            "device": self.device,
-        }
-        return kind(**values | changes)
+        same = ("seed", "steps", "guidance", "sampler", "device")
+        values = {name: getattr(self, name) for name in same}
+        return kind(**{"checkpoint": self.model} | values | changes)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from napari_nudiff.checkpoints import find_checkpoint, load_model, unload_models
 from napari_nudiff.checkpoints.cache import cache_folder
 from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.errors import RequestError, is_out_of_memory
-from napari_nudiff.synthesis.device import resolve_device, resolve_precision
+from napari_nudiff.synthesis.device import available_bytes, resolve_device, resolve_precision
 from napari_nudiff.synthesis.footprint import measure_footprint
 from napari_nudiff.synthesis.memory import (
     estimate_bytes,
@@ -25,7 +25,6 @@ from napari_nudiff.synthesis.memory import (
     window_side_px,
 )
 from napari_nudiff.synthesis.request import RenderRequest, SynthesisRequest
-from napari_nudiff.synthesis.room import available_bytes
 from napari_nudiff.text import memory_text
 from napari_nudiff.work import Progress, Work
 

@@ -31,7 +31,7 @@ from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected
 from napari_nudiff.nuclei.perturbation import perturb
-from napari_nudiff.synthesis.device import resolve_device, using_threads
+from napari_nudiff.synthesis.device import available_bytes, resolve_device, using_threads
 from napari_nudiff.synthesis.generation_plan import (
     GenerationPlan,
     Item,
@@ -40,7 +40,6 @@ from napari_nudiff.synthesis.generation_plan import (
     with_count,
 )
 from napari_nudiff.synthesis.pipeline import render, sample_layout
-from napari_nudiff.synthesis.room import available_bytes
 from napari_nudiff.work import Progress, Work, part_of
 
 PLAN = "plan.json"

@@ -92,10 +92,6 @@ class LayoutPanel(QWidget):
         self._on_layers_changed()
         self._on_options_changed()
 
-    def set_busy(self, busy: bool) -> None:
-        """A busy session samples nothing."""
-        self.sample.setEnabled(not busy)
-
     def close(self) -> bool:
         """Let go of the layers; the widget itself goes with its dock, and may be gone already."""
         self.check.close()
