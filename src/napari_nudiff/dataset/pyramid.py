@@ -8,6 +8,7 @@ synthetic and hold its provenance.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -276,8 +277,11 @@ def _levels(group: Any) -> list[zarr.Array[Any]]:
 
 
 def _open_tiff(path: Path) -> Any:
-    opened = zarr.open(tifffile.imread(path, aszarr=True), mode="r")
-    return opened if isinstance(opened, zarr.Array) else opened["0"]
+    store = tifffile.imread(path, aszarr=True)
+    opened = zarr.open(store, mode="r")
+    array = opened if isinstance(opened, zarr.Array) else opened["0"]
+    weakref.finalize(array, store.close)
+    return array
 
 
 def _open_zarr(path: Path) -> Any:

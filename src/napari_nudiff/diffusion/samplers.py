@@ -5,8 +5,8 @@ All have one signature. ``x`` starts as pure noise times ``sigmas[0]``, ``sigmas
 samplers ask for it). The sampler never sees a structure, a guidance scale or a progress bar.
 
 Those that evaluate the denoiser once a step are update rules: what becomes of a pixel depends on
-nothing but that pixel. `sampled_by` runs a rule over a whole canvas; whoever cannot hold one in
-memory runs it over the canvas band by band.
+nothing but that pixel. `sampled_by` runs a rule over a whole canvas; a caller that cannot hold one
+in memory runs it over the canvas band by band.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -117,7 +118,7 @@ def read_header(path: Path) -> Header:
     Raises
     ------
     CheckpointError
-        The file is missing, is no safetensors file, is not one of ours, or its header is damaged.
+        The file is missing, is not safetensors or not napari-nudiff's, or its header is damaged.
     """
     with _opened(path) as file:
         metadata = file.metadata() or {}
@@ -142,7 +143,7 @@ def load_weights(path: Path) -> Model:
     Raises
     ------
     CheckpointError
-        The file is damaged, not one of ours, or holds NaN or infinite weights.
+        The file is damaged, not napari-nudiff's, or holds NaN or infinite weights.
     """
     header = read_header(path)
     with _opened(path) as file:
@@ -159,7 +160,7 @@ def load_official(path: Path, *, head_channels: int = 64) -> Model:
     path : Path
         ``model*.pt`` or ``ema_*.pt``, a plain dictionary of tensors; nothing else is unpickled.
     head_channels : int
-        Width of an attention head; the file does not tell it.
+        Width of an attention head; it is not in the file.
 
     Raises
     ------
@@ -188,6 +189,9 @@ def _parsed_header(text: str) -> Header:
             raise ValueError(f"{key} is {getattr(header, key)!r}; expected one of {expected}")
     if not isinstance(header.card, dict):
         raise TypeError(f"card is {header.card!r}; expected a table")
+    side = header.card.get("um_per_px", 1.0)
+    if not isinstance(side, int | float) or not 0 < side < math.inf:
+        raise ValueError(f"um_per_px is {side!r}; expected a number above 0")
     return header
 
 
@@ -266,7 +270,7 @@ def _official_widths(state: Mapping[str, Tensor]) -> tuple[list[int], int]:
 
     With L levels of b blocks the encoder has L b blocks and L - 1 that halve the resolution, and
     the decoder L (b + 1); the decoder's L - 1 doubling blocks, which come last in their group,
-    tell L.
+    give L.
     """
     encoder = _block_numbers(state, r"input_blocks\.(\d+)\.0\.emb_layers\.1\.bias")
     decoder = _block_numbers(state, r"output_blocks\.(\d+)\.0\.emb_layers\.1\.bias")

@@ -34,7 +34,7 @@ _FORMAT = "nudiff-segmenter-1"
 _WIDTHS = (32, 64, 96, 128)
 _FOLD = 2  # pixels of a block are folded into channels: four times as fast, outlines as good
 _MULTIPLE_PX = _FOLD * 2 ** (len(_WIDTHS) - 1)
-_UM_PER_PX = 0.25  # where nobody told it
+_UM_PER_PX = 0.25  # where it is unknown
 _TILE_PX, _MARGIN_PX = 768, 64  # larger images are segmented in tiles that overlap
 
 
@@ -95,7 +95,7 @@ def train_segmenter(
     Parameters
     ----------
     pairs : sequence of Pair
-        Real images with their labels, none of those that it will judge.
+        Real images with their labels, never those that it will judge.
     path : Path
         Where it is kept (safetensors).
     config : SegmenterConfig

@@ -97,7 +97,7 @@ class StudyConfig:
             raise RequestError(
                 f"There are no features {self.features!r}; known are {', '.join(EXTRACTORS)}."
             )
-        # What no request can have is told now, and not after a judge was trained.
+        # Fail on an impossible request now, not after a judge was trained.
         RenderRequest(
             checkpoint=self.image,
             steps=self.steps,
@@ -387,7 +387,7 @@ def of_one_scale(
     -------
     training, held_out : lists of Pair
     um_per_px : float or None
-        None where nothing tells it.
+        None where it is unknown.
 
     Raises
     ------

@@ -8,7 +8,7 @@ SLOW_S = 1.5
 """Renders that take longer than this wait for a longer pause."""
 SLOW_QUIET_S = 0.4
 LONGEST_WAIT_S = 3.0
-"""Whoever paints without a pause sees something after this long."""
+"""Painting without a pause still updates the preview this often."""
 _MEMORY = 0.6  # share of the past in the mean duration
 
 
@@ -23,6 +23,11 @@ class LiveSchedule:
         self._first_change_s: float | None = None
         self._last_change_s = 0.0
         self._start_s: float | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether something changed since the last render was started."""
+        return self._first_change_s is not None
 
     def changed(self, now_s: float) -> None:
         """Something was painted."""

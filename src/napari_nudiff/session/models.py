@@ -47,7 +47,7 @@ class FileToAdd:
     official : bool
         It is one of the authors' ``.pt`` files.
     head_channels : int
-        Width of an attention head, which an official file does not tell.
+        Width of an attention head, which is not in an official file.
     """
 
     path: Path
@@ -108,7 +108,7 @@ class Models:
         self._files.add(self._job("remove", name, _at_once(_remove, name)))
 
     def inspect(self, path: Path) -> None:
-        """Look into a file that may be added; `inspected` tells what it is."""
+        """Look into a file that may be added; `inspected` emits what it is."""
         self._files.add(self._job("inspect", path.name, _at_once(_inspected, path)))
 
     def add(self, file: FileToAdd) -> None:

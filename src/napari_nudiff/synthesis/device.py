@@ -106,7 +106,7 @@ def _seconds(x: torch.Tensor, weight: torch.Tensor) -> float:
 
 
 def available_bytes(device: torch.device) -> int | None:
-    """Memory that a device could still give; None where it does not tell (MPS, and not Linux)."""
+    """Memory that a device could still give; None where it is unknown (MPS; CPU outside Linux)."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

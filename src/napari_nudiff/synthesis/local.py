@@ -89,7 +89,7 @@ def rerender(
     image : ndarray, (H, W, 3), uint8
         A render, or a real image.
     before, after : ndarray, (H, W), integer
-        Its layout, and the layout that it shall have; each side at least 64 px.
+        Its layout, and the layout to render; each side at least 64 px.
     request : EditRequest
     region : ndarray, (H, W), bool, optional
         Pixels to render again even where the layout is as it was.
@@ -105,7 +105,7 @@ def rerender(
     -------
     Sample
         Outside the region (see `changed_region`) its image is the given one, bit for bit. From its
-        provenance `replay.request_of` makes it again: if the given image is none of ours, from
+        provenance `replay.request_of` makes it again: if the given image was not made here, from
         that image too.
 
     Raises
@@ -232,7 +232,7 @@ def _painted_image(
 def _stain_of(image: Image, request: EditRequest, model: Model) -> StainMap:
     """The stain of an image, as far as the model knows it, and the way there and back.
 
-    A request that says itself how the image shall look is taken at its word.
+    A request that sets the look itself is left as it is.
     """
     if request.style is not None:
         return replace(UNCHANGED, style=request.style)

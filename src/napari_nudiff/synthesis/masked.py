@@ -77,7 +77,7 @@ class Picture:
 class Anchored:
     """A denoiser that knows the picture outside a mask.
 
-    Told the true x0 there, every sampler keeps x there at that picture plus noise of the step's
+    Given the true x0 there, every sampler keeps x there at that picture plus noise of the step's
     level: no sampler needs to know of masks. Where the mask fades the two are mixed at every step,
     not once at the end, so that what is painted leads over to what is there.
 

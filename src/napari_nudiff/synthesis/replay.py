@@ -40,7 +40,7 @@ def request_of(provenance: Provenance, image: Image | None = None) -> Work[Sampl
     provenance : dict
         As stored beside a sample, by `Sample.provenance`.
     image : ndarray, (H, W, 3), uint8, optional
-        The image that was edited. It is needed where it is none of ours; else it is made again.
+        The image that was edited. Needed if it was not made here; otherwise it is made again.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _edit(provenance: Provenance, image: Image | None) -> Work[Sample]:
 
 
 def _edited_image(parent: Provenance | None, before: Labels, sides: Sides) -> Work[Image]:
-    """Make the image again that was edited, if it is one of ours."""
+    """Make the edited image again, if it was made here."""
     if not (parent or {}).get("synthetic"):
         raise RequestError("An edit is made again from the image that was edited. Give it too.")
     assert parent is not None

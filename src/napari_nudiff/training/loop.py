@@ -215,7 +215,7 @@ class _Run:
             write_weights(staged, unet, header, torch.float16, bank)
 
     def _card(self) -> dict[str, Any]:
-        """What the weights tell of how they came about."""
+        """How the weights were trained, for their header."""
         device = platform.processor() or platform.machine()
         if self.device.type == "cuda":
             device = torch.cuda.get_device_name(self.device)
@@ -241,7 +241,7 @@ class _Run:
         self.plans = state["plans"]
 
     def _plan(self) -> None:
-        """Note the configuration where it is new; places on this machine are nobody's business."""
+        """Note the configuration where it is new; paths of this machine stay private."""
         plan = self.config.to_dict()
         plan |= {key: Path(plan[key]).name for key in ("out", "start_from")}
         plan["data"] = [Path(folder).name for folder in plan["data"]]

@@ -46,7 +46,7 @@ class Activity:
             total=0,
             desc=_DOES.get(job.title, "Nudiff"),
             cancel_callback=self._session.cancel,
-            file=io.StringIO(),  # the terminal is not told
+            file=io.StringIO(),  # nothing goes to the terminal
         )
 
     def _on_progressed(self, progress: Progress) -> None:

@@ -319,14 +319,14 @@ class Canvas:
 
 
 def layer_list_events(viewer: Any) -> tuple[Any, ...]:
-    """What happens to a viewer's list of layers; napari before 0.9 does not tell of new names."""
+    """What happens to a viewer's list of layers; napari before 0.9 emits nothing for new names."""
     names = "inserted", "removed", "reordered", "renamed"
     events = viewer.layers.events
     return tuple(getattr(events, name) for name in names if hasattr(events, name))
 
 
 def _edit_events(layer: Labels) -> tuple[Any, ...]:
-    """What tells that a layout changed; only `set_data` tells of napari's undo."""
+    """The events of a changed layout; `set_data` is the only one after an undo in napari."""
     events = layer.events
     return events.data, events.set_data, events.labels_update, events.paint
 

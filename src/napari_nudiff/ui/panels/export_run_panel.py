@@ -60,9 +60,9 @@ class ExportRunPanel(QWidget):
         self.status.setText(text)
 
     def _on_choose(self) -> None:
-        told, _ = QFileDialog.getSaveFileName(self, "Folder of the set", self.out.text())
-        if told:
-            self.out.setText(told)
+        chosen, _ = QFileDialog.getSaveFileName(self, "Folder of the set", self.out.text())
+        if chosen:
+            self.out.setText(chosen)
 
     def _lay_out(self) -> None:
         self.out.setPlaceholderText("folder of the new set")
