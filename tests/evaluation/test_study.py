@@ -18,6 +18,7 @@ from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.evaluation.report import write_report
 from napari_nudiff.evaluation.study import Study, StudyConfig, evaluate_pairs, scale_option
 from napari_nudiff.nuclei.layout import scatter_nuclei
+from napari_nudiff.synthesis import backoff
 from napari_nudiff.work import Work, run
 
 from ..conftest import write_tiny_checkpoint
@@ -191,3 +192,15 @@ def test_without_matplotlib_the_way_out_is_told(study, monkeypatch) -> None:
     with pytest.raises(RequestError):
         write_report(study)
     assert not report.exists()
+
+
+def test_a_study_does_with_less_memory_and_passes_the_note_on(
+    config, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(backoff, "available_bytes", lambda device: 1000)
+    notes: list[str] = []
+    small = replace(config, count=1, size_px=96, out=tmp_path)
+    run(evaluate_pairs(small), lambda progress: notes.append(progress.note))
+    assert any("There is not enough memory for 96 x 96 px" in note for note in notes)
+    (record,) = tmp_path.glob("samples-*/sampled-0000.json")
+    assert json.loads(record.read_text())["request"]["window_px"] == 64
