@@ -206,11 +206,15 @@ def _compared(name: str, provenance: dict[str, Any], image: Any) -> Iterable[Pro
     from napari_nudiff.synthesis.replay import request_of
     from napari_nudiff.work import run
 
+    notes: list[str] = []
     try:
         with using_threads(provenance.get("threads")):
-            again = run(request_of(provenance)).image
+            work = request_of(provenance)
+            again = run(work, lambda progress: notes.append(progress.note)).image
     except NudiffError as error:
-        yield Problem("warning", name, "cannot be made again here", str(error))
+        notes, again = [str(error)], None
+    if again is None or any(notes):  # with less memory, it is made in another way
+        yield Problem("warning", name, "cannot be made again here", " ".join(filter(None, notes)))
         return
     off = np.abs(np.asarray(again, int) - image)
     if not off.any():

@@ -1,4 +1,4 @@
-"""The only module that knows threads: runs jobs in a worker of napari's kind."""
+"""Runs jobs in a worker thread, as napari's own are run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class _Reporter(QObject):
 
 
 class Inbox:
-    """Delivers news one after another, in the order in which they came.
+    """Runs callbacks in FIFO order; those that arrive while one runs are queued.
 
     napari lets Qt handle events while it adds a layer: a job's next step would be told in the
     middle of the step before, and its end before both.
