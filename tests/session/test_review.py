@@ -20,6 +20,7 @@ from napari_nudiff.session.review import (
     folder_beside,
     open_sitting,
 )
+from napari_nudiff.work import run
 
 COUNT = 4
 
@@ -54,12 +55,7 @@ def settings_for(made: Path, **more) -> ReviewSettings:
 
 
 def sit(settings: ReviewSettings) -> Sitting:
-    steps = open_sitting(settings)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return run(open_sitting(settings))
 
 
 def test_everything_that_is_said_is_in_the_file_at_once(made) -> None:

@@ -101,7 +101,7 @@ class Session:
         Raises
         ------
         RequestError
-            A setting is out of range; so do all verbs, before anything is begun.
+            A setting is out of range. All verbs raise it, before anything is begun.
         """
         self._begin("back", Job(_sampling(self._layout_request()), source, "layout"))
 
