@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_nudiff.dataset.images import read_layout
 from napari_nudiff.dataset.ngff import image_metadata, labels_metadata, names_of_labels
+from napari_nudiff.dataset.pixels import is_plain
 from napari_nudiff.dataset.readers.files import plausible_um_per_px, read_um_per_px
 from napari_nudiff.errors import DatasetError, LayoutError
 from napari_nudiff.nuclei.structure import validate_layout
@@ -136,6 +137,8 @@ def open_layout(path: Path) -> LayoutArray:
     opener = _OPENERS.get(path.suffix.lower())
     if opener is None or not path.exists():
         return read_layout(path)
+    if opener is _open_tiff and not is_plain(path):
+        return read_layout(path)
     try:
         labels: LayoutArray = opener(path)
     except Exception as error:  # the readers raise many types for damaged files
@@ -144,6 +147,8 @@ def open_layout(path: Path) -> LayoutArray:
         validate_layout(labels[:1])
     except (LayoutError, IndexError) as error:
         raise LayoutError(f"{path}: {error}") from error
+    except Exception as error:  # pixels are read only now
+        raise DatasetError(f"Cannot read {path} as labels: {error}") from error
     return labels
 
 

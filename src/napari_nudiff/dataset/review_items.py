@@ -15,7 +15,8 @@ from napari_nudiff.dataset.candidates import Candidate, find_candidates, find_re
 from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.masks import as_rgb
 from napari_nudiff.dataset.pair_file import Pair
-from napari_nudiff.dataset.readers.files import IMAGE_SUFFIXES, read_array
+from napari_nudiff.dataset.pixels import read_image
+from napari_nudiff.dataset.readers.files import IMAGE_SUFFIXES
 from napari_nudiff.dataset.sample import Sample, layout_sha256
 from napari_nudiff.errors import DatasetError, NudiffError
 from napari_nudiff.work import Progress, Work
@@ -192,6 +193,6 @@ def _plain_images(source: Path) -> list[Candidate]:
 
 
 def _load_plain(path: Path) -> Pair:
-    image, _ = as_rgb(read_array(path))
+    image, _ = as_rgb(read_image(path))
     labels = np.zeros(image.shape[:2], np.int32)
     return Pair(Sample(labels, image, {"synthetic": False}), path.stem)

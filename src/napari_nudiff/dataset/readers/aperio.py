@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
+from napari_nudiff.dataset.pixels import read_image
 from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_nuclei, lost_note
 from napari_nudiff.dataset.readers.files import (
     Tree,
     plausible_um_per_px,
-    read_array,
     read_um_per_px,
 )
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, of_same_stem
@@ -34,7 +34,7 @@ def _is_aperio(path: Path) -> bool:
 
 
 def _load(image_path: Path, path: Path) -> Loaded:
-    image = read_array(image_path)
+    image = read_image(image_path)
     regions = _read_regions(path)
     nuclei = ([Polygon(as_ring(ring))] for ring in regions.rings)
     labels, lost = draw_nuclei(nuclei, image.shape[:2])

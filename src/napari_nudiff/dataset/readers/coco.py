@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.pixels import read_image
 from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_polygon, lost_note
-from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
+from napari_nudiff.dataset.readers.files import Tree, read_um_per_px
 from napari_nudiff.dataset.readers.json_file import mentions, read_json
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, unreadable
 from napari_nudiff.dataset.readers.runs import decode_runs
@@ -88,7 +89,7 @@ def _load(
     told: tuple[Any, Any],
     names: dict[int, str],
 ) -> Loaded:
-    image = read_array(image_path)
+    image = read_image(image_path)
     shape = image.shape[:2]
     if None not in told and tuple(told) != shape:
         raise DatasetError(

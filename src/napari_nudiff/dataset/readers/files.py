@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
+from napari_nudiff.dataset.pixels import TIFF_SUFFIXES
 from napari_nudiff.errors import DatasetError
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
@@ -24,7 +23,6 @@ IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "tissue images")
 """What folders of images are called, in small letters."""
 
-_TIFF_SUFFIXES = (".tif", ".tiff")
 _PLAUSIBLE_UM_PER_PX = (0.05, 5.0)  # outside it is a resolution for printing, such as 72 dpi
 _ASIDE = {"annotations", "annotation", "labels", "points"}  # folders whose images are beside them
 _UNIT_UM = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3, "cm": 1e4, "nm": 1e-3}
@@ -99,30 +97,10 @@ class Tree:
         return images
 
 
-def read_array(path: Path) -> NDArray[Any]:
-    """Read an image or an array; no pickles.
-
-    Raises
-    ------
-    DatasetError
-        The file is damaged or of an unknown format.
-    """
-    try:
-        if path.suffix.lower() in _TIFF_SUFFIXES:
-            return np.asarray(tifffile.imread(path))
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        return np.asarray(iio.imread(path, plugin="pillow"))
-    except Exception as error:  # the readers raise many types for damaged files
-        raise DatasetError(
-            f"Cannot read {path.name}, which is damaged or of an unknown format: {error}"
-        ) from error
-
-
 def read_um_per_px(path: Path) -> float | None:
     """Side of a pixel in um, from OME, Aperio, ImageJ or resolution tags; None if not told."""
     try:
-        if path.suffix.lower() in _TIFF_SUFFIXES:
+        if path.suffix.lower() in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as tiff:
                 found = _tiff_um_per_px(tiff)
         else:

@@ -9,7 +9,8 @@ import numpy as np
 import scipy.io
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
+from napari_nudiff.dataset.pixels import read_image
+from napari_nudiff.dataset.readers.files import Tree, read_um_per_px
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, of_same_stem
 from napari_nudiff.errors import DatasetError
 
@@ -24,7 +25,7 @@ def find_hovernet(tree: Tree) -> list[LabelledImage]:
 
 def _load(image: Path, path: Path) -> Loaded:
     labels, types = read_instances(path), _types(path)
-    loaded = Loaded(read_array(image), labels, read_um_per_px(image))
+    loaded = Loaded(read_image(image), labels, read_um_per_px(image))
     if types is None or types.shape != labels.shape:
         return loaded
     numbers = np.unique(types[types > 0]).tolist()

@@ -7,11 +7,11 @@ from itertools import groupby
 from pathlib import Path
 
 from napari_nudiff.dataset.classes import CLASSES_FOLDER, read_classes
+from napari_nudiff.dataset.pixels import read_image, read_labels
 from napari_nudiff.dataset.readers.files import (
     IMAGE_FOLDERS,
     IMAGE_SUFFIXES,
     Tree,
-    read_array,
     read_um_per_px,
 )
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, unreadable
@@ -42,8 +42,10 @@ def load_pair(image: Path | None, labels: Path) -> Loaded:
     """Read one image, if any, its label image, and ``classes/NAME.csv`` beside ``labels``."""
     table = labels.parent.parent / CLASSES_FOLDER / f"{labels.stem}.csv"
     classes = read_classes(table) if table.is_file() else {}
-    pixels = None if image is None else read_array(image)
-    return Loaded(pixels, read_array(labels), read_um_per_px(image or labels)).with_classes(classes)
+    pixels = None if image is None else read_image(image)
+    return Loaded(pixels, read_labels(labels), read_um_per_px(image or labels)).with_classes(
+        classes
+    )
 
 
 def _twin_folders(folders: Folders) -> list[tuple[Path, Path]]:

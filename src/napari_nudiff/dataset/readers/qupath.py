@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from napari_nudiff.dataset.pixels import read_image
 from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_nuclei, lost_note
-from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
+from napari_nudiff.dataset.readers.files import Tree, read_um_per_px
 from napari_nudiff.dataset.readers.json_file import mentions, read_json
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, of_same_stem
 from napari_nudiff.errors import DatasetError
@@ -30,7 +31,7 @@ def _is_geojson(path: Path) -> bool:
 
 
 def _load(image_path: Path, path: Path) -> Loaded:
-    image = read_array(image_path)
+    image = read_image(image_path)
     if (points := _points(path)) is not None:
         empty = np.zeros(image.shape[:2], dtype=np.int32)
         return points._replace(image=image, labels=empty, um_per_px=read_um_per_px(image_path))
