@@ -11,6 +11,7 @@ from napari_nudiff.dataset.candidates import Candidate, find_real
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.errors import RequestError
+from napari_nudiff.work import run
 from tests.consumers.conftest import labels_of
 
 
@@ -28,12 +29,7 @@ def patients(tmp_path) -> list[Candidate]:
 
 
 def planned(patients: list[Candidate], **options):
-    steps = plan_set(patients, ExportOptions(**options))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return run(plan_set(patients, ExportOptions(**options)))
 
 
 def test_a_patient_that_is_named_is_held_out(patients):

@@ -11,8 +11,7 @@ from qtpy.QtTest import QTest
 
 from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.session import Session
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import JobQueue
+from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.ui.canvas import Canvas
 from napari_nudiff.ui.frame import Frame
 from napari_nudiff.ui.panels.nuclei_panel import NucleiPanel

@@ -11,6 +11,7 @@ from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.export.writing import write_set
 from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
 from napari_nudiff.ui.readers import get_reader
+from napari_nudiff.work import run
 
 
 def sample_of(seed: int, side: int = 64) -> Sample:
@@ -26,14 +27,6 @@ def sample_of(seed: int, side: int = 64) -> Sample:
         "um_per_px": 0.25,
     }
     return Sample(labels, image, provenance)
-
-
-def run(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 @pytest.fixture

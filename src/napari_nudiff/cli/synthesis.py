@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.cli.progress import watched
+from napari_nudiff.diffusion.names import SAMPLER_NAMES
 from napari_nudiff.errors import RequestError
 from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
 
 if TYPE_CHECKING:
     from napari_nudiff.dataset.pyramid import Pyramid
     from napari_nudiff.dataset.sample import Sample
-    from napari_nudiff.synthesis.progress import Progress
     from napari_nudiff.synthesis.request import RenderRequest
-
-    Made = TypeVar("Made")
-    Job = Generator[Progress, None, Made]
+    from napari_nudiff.work import Work
 
 
 def add_commands(commands: Any) -> None:
@@ -87,7 +84,7 @@ class _Task(NamedTuple):
     """A job to run, and what to do with what it makes."""
 
     name: str
-    start: Callable[[], Job[Any]]
+    start: Callable[[], Work[Any]]
     write: Callable[[Any], Path]
 
 
@@ -144,13 +141,13 @@ def _again(stored: Path, out: Path) -> _Task:
     return _small(stored.stem, out, lambda: request_of(provenance))
 
 
-def _small(stem: str, out: Path, start: Callable[[], Job[Sample]]) -> _Task:
+def _small(stem: str, out: Path, start: Callable[[], Work[Sample]]) -> _Task:
     from napari_nudiff.dataset.sample import write_sample
 
     return _Task(stem, start, lambda sample: write_sample(out, stem, sample)[0])
 
 
-def _large(stem: str, out: Path, start: Callable[[Path], Job[Pyramid]]) -> _Task:
+def _large(stem: str, out: Path, start: Callable[[Path], Work[Pyramid]]) -> _Task:
     from napari_nudiff.synthesis.store import require_new
 
     path = out if _is_zarr(out) else out / f"{stem}.zarr"
@@ -165,19 +162,8 @@ def _is_zarr(path: Path) -> bool:
 def _run_all(tasks: Sequence[_Task], args: argparse.Namespace) -> None:
     """Run tasks one after another and write each result as soon as it is there."""
     for task in tasks:
-        print(task.write(_shown(task.start(), task.name, quiet=args.quiet)))
-
-
-def _shown(job: Job[Made], name: str, *, quiet: bool) -> Made:
-    from napari_nudiff.synthesis.pipeline import completed
-
-    with tqdm(desc=name, unit="step", disable=quiet, leave=False) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.total = progress.steps
-            bar.update(progress.step - bar.n)
-
-        return completed(job, show)
+        made = watched(task.start(), name=task.name, quiet=args.quiet, leave=False)
+        print(task.write(made))
 
 
 def _chosen(args: argparse.Namespace) -> dict[str, Any]:
@@ -261,7 +247,7 @@ def _add_synthesis_options(
     p.add_argument("--um-per-px", type=float, metavar="UM", help=um_per_px)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--steps", type=int, default=steps, help="sampling steps, 1 to 1000")
-    p.add_argument("--sampler", default=SAMPLER, help="dpmpp_2m, dpmpp_2m_sde, heun, ddim, ddpm")
+    p.add_argument("--sampler", default=SAMPLER, help=", ".join(SAMPLER_NAMES))
     p.add_argument("--checkpoint", help="name (see: nudiff models list) or file")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     p.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from napari_nudiff.dataset.pixels import read_image
 from napari_nudiff.dataset.readers.files import IMAGE_SUFFIXES
 from napari_nudiff.dataset.sample import Sample, layout_sha256
 from napari_nudiff.errors import DatasetError, NudiffError
+from napari_nudiff.work import Progress, Work
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,7 @@ class Window(NamedTuple):
         return rows, slice(self.col, self.col + self.width)
 
 
-def find_items(
-    synthetic: Sequence[Path], real: Sequence[Path] = ()
-) -> Generator[tuple[int, int], None, Items]:
+def find_items(synthetic: Sequence[Path], real: Sequence[Path] = ()) -> Work[Items]:
     """Read every image once, to know it again whatever its file is called.
 
     Parameters
@@ -90,7 +89,7 @@ def find_items(
 
     Yields
     ------
-    tuple of int
+    Progress
         Images read, of how many.
 
     Returns
@@ -106,7 +105,7 @@ def find_items(
     candidates += [found for source in real for found in _find_real(source)]
     made, seen = Items(), set[str]()
     for number, candidate in enumerate(candidates):
-        yield number, len(candidates)
+        yield Progress("read", number, len(candidates))
         try:
             item = _item(candidate)
         except NudiffError as error:

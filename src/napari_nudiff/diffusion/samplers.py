@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from napari_nudiff.diffusion.denoiser import UNCONDITIONAL, Conditioning, Denoiser, Prediction
+from napari_nudiff.diffusion.names import SAMPLER_NAMES
 from napari_nudiff.diffusion.schedules import sigma_to_abar
 
 Noise = Callable[[int], Tensor]
@@ -262,10 +263,6 @@ sample_ddim = sampled_by(ddim)
 sample_ddpm = sampled_by(ddpm)
 
 SAMPLERS: dict[str, Sampler] = {
-    "dpmpp_2m": sample_dpmpp_2m,
-    "dpmpp_2m_sde": sampled_by(dpmpp_2m_sde),
-    "heun": sample_heun,
-    "ddim": sample_ddim,
-    "ddpm": sample_ddpm,
+    name: sample_heun if name == "heun" else sampled_by(RULES[name]) for name in SAMPLER_NAMES
 }
 """Samplers by the names used in requests."""

@@ -7,6 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+MIN_SIDE_PX = 64
+"""A canvas with a shorter side cannot be rendered."""
+
 UM_PER_PX = 0.25
 """Resolution of an image that does not say: a scan at 40x."""
 

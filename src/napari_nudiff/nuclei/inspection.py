@@ -17,15 +17,13 @@ from scipy.sparse.csgraph import connected_components
 
 from napari_nudiff.errors import LayoutError
 from napari_nudiff.nuclei import editing
+from napari_nudiff.nuclei.descriptors import MIN_SIDE_PX
 from napari_nudiff.nuclei.edit import Bounds, Edit
 from napari_nudiff.nuclei.structure import OFFICIAL_MIN_VECTOR_AREA_PX, validate_layout
 
 Labels = NDArray[np.integer]
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
-
-MIN_SIDE_PX = 64
-"""A canvas with a shorter side cannot be rendered."""
 
 _OVERSIZED = 8.0  # areas, in those of the layout's median nucleus ...
 _FEWEST_COMPARED = 10  # ... if it has as many as this

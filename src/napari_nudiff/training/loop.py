@@ -11,7 +11,6 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,30 +40,12 @@ from napari_nudiff.training.rates import learning_rate
 from napari_nudiff.training.records import GRIDS, PLOT, Record, RunLog, plot_losses, read_log
 from napari_nudiff.training.state import STATE, read_state, remove_leftovers, write_state
 from napari_nudiff.training.validation import Validation
+from napari_nudiff.work import Progress, Work
 
 Example = Pair | Layout
 
 
-@dataclass(frozen=True)
-class TrainProgress:
-    """State of a run after a step.
-
-    Attributes
-    ----------
-    record : Record
-        What was logged.
-    steps : int
-        Steps of the whole run.
-    saved : bool
-        Whether a checkpoint was just written.
-    """
-
-    record: Record
-    steps: int
-    saved: bool
-
-
-def train(config: TrainConfig, *, resume: bool = True) -> Iterator[TrainProgress]:
+def train(config: TrainConfig, *, resume: bool = True) -> Work[None]:
     """Train a structure or an image model.
 
     Parameters
@@ -75,9 +56,9 @@ def train(config: TrainConfig, *, resume: bool = True) -> Iterator[TrainProgress
 
     Yields
     ------
-    TrainProgress
-        Every ``log_steps`` steps, at every checkpoint and at the end; in the main process only,
-        where there are several.
+    Progress
+        Every ``log_steps`` steps, at every checkpoint, with a note, and at the end; in the main
+        process only, where there are several. `records.read_log` reads the numbers.
 
     Raises
     ------
@@ -121,7 +102,7 @@ class _Run:
         self._plan()
         self.log = self._open_log()
 
-    def steps(self) -> Iterator[TrainProgress]:
+    def steps(self) -> Work[None]:
         """Do the steps that are left."""
         config = self.config
         batches = supply(self.crops, config, self.step, self.accelerator)
@@ -180,7 +161,7 @@ class _Run:
             )
         return loss
 
-    def _written(self, loss: float, window: _Window, *, save: bool) -> TrainProgress:
+    def _written(self, loss: float, window: _Window, *, save: bool) -> Progress:
         """Log a record and, where asked for, write a checkpoint."""
         assert self.log is not None
         held_out = self._validated() if save else None
@@ -193,7 +174,13 @@ class _Run:
         if save:
             self._save()
             plot_losses(read_log(self.out), self.out / PLOT)
-        return TrainProgress(record, self.config.steps, save)
+        return Progress(
+            "training",
+            self.step,
+            self.config.steps,
+            detail=f"loss {loss:.4f}, {record.crops_per_s:.3g} crops/s",
+            note="" if held_out is None else f"step {self.step}: held-out loss {held_out:.4f}",
+        )
 
     def _validated(self) -> float | None:
         with self.accelerator.autocast():

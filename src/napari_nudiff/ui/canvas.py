@@ -35,7 +35,7 @@ _STYLE_PX = 1024 * 1024  # are enough for means and deviations
 _REFERENCE_PX = 2048  # a side; are enough for an appearance
 
 
-class Region(Protocol):
+class HasMask(Protocol):
     """A part of a layer."""
 
     def mask_in(self, layer: Layer) -> NDArray[np.bool_]:
@@ -115,7 +115,7 @@ class Canvas:
         return _in_bytes(np.asarray(layer.data[..., :3]))
 
     @staticmethod
-    def style_of(layer: Image, region: Region | None = None) -> tuple[float, ...]:
+    def style_of(layer: Image, region: HasMask | None = None) -> tuple[float, ...]:
         """The stain style of an RGB layer, or of a region of it.
 
         Raises
@@ -128,7 +128,7 @@ class Canvas:
         return style_of(_in_bytes(np.asarray(layer.data[::stride, ::stride, :3])), mask)
 
     @staticmethod
-    def reference_of(layer: Image, region: Region | None = None) -> Reference:
+    def reference_of(layer: Image, region: HasMask | None = None) -> Reference:
         """An RGB layer, or the rectangle around a region of it; of a large one the middle.
 
         Raises
