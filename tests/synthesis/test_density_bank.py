@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -51,3 +52,15 @@ def test_an_open_density_is_drawn_by_the_seed_among_fields_of_the_resolution(
 def test_a_density_that_is_asked_for_stays(request_: LayoutRequest) -> None:
     request = replace(request_, density=0.15, mean_area_px=300.0)
     assert asked(request) == (0.15, 300.0)
+
+
+@pytest.mark.parametrize(("um_per_px", "least_px"), [(0.25, 80), (0.5, 20), (None, 80)])
+def test_specks_are_left_out_by_their_size_in_um(request_: LayoutRequest, um_per_px, least_px):
+    request = replace(request_, um_per_px=um_per_px, height_px=128, width_px=128)
+    sample = run(sample_layout(request))
+    assert sample.provenance["request"]["min_nucleus_px"] == least_px
+    border = np.concatenate([sample.labels[[0, -1]].ravel(), sample.labels[:, [0, -1]].ravel()])
+    ids, areas = np.unique(sample.labels, return_counts=True)
+    assert (areas[~np.isin(ids, [0, *border])] >= least_px).all()
+    kept = replace(request, min_nucleus_px=31)
+    assert run(sample_layout(kept)).provenance["request"]["min_nucleus_px"] == 31

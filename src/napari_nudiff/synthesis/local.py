@@ -458,7 +458,7 @@ class _Redrawing:
     def _tidied(self, new: NDArray[np.integer], room: Mask) -> NDArray[np.integer]:
         """Nuclei with smooth outlines and without fragments, where there is room."""
         smooth = np.where(room, smooth_outlines(new, self.request.smoothing_px), 0)
-        parts, whole_px = split_disconnected(smooth), self.request.min_nucleus_px
+        parts, whole_px = split_disconnected(smooth), self.request.min_nucleus_px or 0
         return remove_specks(remove_specks(parts, whole_px, keep_cut=True), whole_px // 3)
 
 

@@ -55,6 +55,8 @@ from napari_nudiff.synthesis.stain import StainMap
 from napari_nudiff.synthesis.tiling import TiledDenoiser, Window, windows_over
 from napari_nudiff.work import Progress, Work
 
+_MIN_NUCLEUS_UM2 = 5.0
+
 Request = TypeVar("Request", bound=SynthesisRequest)
 
 Condition = Callable[[Window], Conditioning]
@@ -95,7 +97,7 @@ def _sampled(request: LayoutRequest) -> Work[Sample]:
     globals_ = layout_conditions(model, request)
     for step, x0 in canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_)):
         yield Progress("sample", step + 1, request.steps, partial(structure_preview, x0))
-    drawn = remove_specks(decoded(x0, model), request.min_nucleus_px, keep_cut=True)
+    drawn = remove_specks(decoded(x0, model), request.min_nucleus_px or 0, keep_cut=True)
     labels = relabel_contiguous(smooth_outlines(drawn, request.smoothing_px))
     return Sample(labels, None, provenance_of("layout", request, checkpoint, labels))
 
@@ -264,6 +266,9 @@ def prepared(request: Request, role: str) -> tuple[Checkpoint, Model, Request]:
     )
     if decided.um_per_px is None:
         decided = replace(decided, um_per_px=checkpoint.um_per_px)
+    if isinstance(decided, LayoutRequest) and decided.min_nucleus_px is None:
+        least_px = _MIN_NUCLEUS_UM2 / (decided.um_per_px or UM_PER_PX) ** 2
+        decided = replace(decided, min_nucleus_px=min(round(least_px), 10_000))
     _check_resolution(decided, model, checkpoint)
     if isinstance(decided, RenderRequest) and not decided.stain_range:
         decided = replace(decided, stain_range=checkpoint.stain_low + checkpoint.stain_high)
