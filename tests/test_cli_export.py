@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_nudiff.cli import main
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.images import write_layout, write_rgb
+from napari_nudiff.dataset.pair import pixels_sha256
 from napari_nudiff.dataset.review import Review, ReviewFile
 from napari_nudiff.dataset.sample import read_sample
 from napari_nudiff.nuclei.layout import scatter_nuclei

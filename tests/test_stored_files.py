@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from napari_nudiff.dataset.candidates import find_candidates, find_real
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.verification import images_in, verify_set
+from napari_nudiff.dataset.pair import Layout, pixels_sha256
 from napari_nudiff.dataset.pair_file import read_pair
 from napari_nudiff.dataset.pairs import load_layouts, load_pairs
 from napari_nudiff.dataset.readers import find_images
 from napari_nudiff.dataset.review import grades_in
-from napari_nudiff.dataset.sample import layout_sha256, read_sample
+from napari_nudiff.dataset.sample import read_sample
 from napari_nudiff.session.executor import InlineExecutor
 from napari_nudiff.session.session import Session
 from napari_nudiff.session.session_folder import open_session
@@ -38,7 +38,7 @@ def test_a_rendered_pair_with_its_request(path) -> None:
     sample = read_sample(STORED / path)
     assert sample.image.shape == (64, 64, 3)
     assert sample.labels.max() > 5
-    assert layout_sha256(sample.labels) == sample.provenance["layout_sha256"]
+    assert Layout(sample.labels).sha256() == sample.provenance["layout_sha256"]
     # A generator: building it reads the request and the layout that is packed in it.
     assert request_of(load_provenance(STORED / path)) is not None
 

@@ -13,7 +13,8 @@ from napari_nudiff.dataset.candidates import find_candidates
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import Plan, plan_set
 from napari_nudiff.dataset.export.writing import write_set
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.pair import Layout
+from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.nuclei.layout import relabel_contiguous
 
 SIDE = 256
@@ -87,7 +88,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Set]:
             "schema": 1,
             "synthetic": True,
             "request": {"seed": number},
-            "layout_sha256": layout_sha256(labels),
+            "layout_sha256": Layout(labels).sha256(),
             "layout": {"shape": [SIDE, SIDE]},
             "um_per_px": 0.25,
             "classes": classes_of(labels),

@@ -9,8 +9,9 @@ import pytest
 
 from napari_nudiff.dataset.candidates import find_candidates, find_real
 from napari_nudiff.dataset.images import write_layout, write_rgb
+from napari_nudiff.dataset.pair import Layout
 from napari_nudiff.dataset.pair_file import Pair, write_pair
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.errors import DatasetError
 
 
@@ -19,7 +20,7 @@ def sample_of(seed: int, *, with_image: bool = True) -> Sample:
     labels = np.zeros((48, 64), np.int32)
     labels[10:30, 10 + seed : 30 + seed] = 1
     image = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) if with_image else None
-    provenance = {"synthetic": True, "request": {}, "layout_sha256": layout_sha256(labels)}
+    provenance = {"synthetic": True, "request": {}, "layout_sha256": Layout(labels).sha256()}
     return Sample(labels, image, provenance)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_nudiff.dataset.checks import Rules, check_image, pixels_sha256
+from napari_nudiff.dataset.checks import Rules, check_image
+from napari_nudiff.dataset.pair import pixels_sha256
 from napari_nudiff.dataset.problems import Problem, problem_csv, problem_table
 from napari_nudiff.dataset.readers import LabelledImage, Loaded
 from napari_nudiff.dataset.readers.labelled import unreadable

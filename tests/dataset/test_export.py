@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from napari_nudiff.dataset.candidates import find_candidates, find_real
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.lineage import families
 from napari_nudiff.dataset.export.manifest import read_manifest
 from napari_nudiff.dataset.export.options import ExportOptions, Gate
@@ -25,10 +24,10 @@ from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.export.split import split_families
 from napari_nudiff.dataset.export.verification import provenance_in, verify_set
 from napari_nudiff.dataset.export.writing import part_of, write_set
-from napari_nudiff.dataset.fingerprints import nuclei_fingerprints, nuclei_sha256
 from napari_nudiff.dataset.images import write_layout, write_rgb
+from napari_nudiff.dataset.pair import Layout, pixels_sha256
 from napari_nudiff.dataset.review import Grade
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.errors import DatasetError, RequestError
 
 SIDE = 64
@@ -56,7 +55,7 @@ def provenance_of(labels: np.ndarray, seed: int, **more: object) -> dict:
         "kind": "render",
         "synthetic": True,
         "request": {"seed": seed, "guidance": 1.2, "checkpoint_sha256": "ab" * 32},
-        "layout_sha256": layout_sha256(labels),
+        "layout_sha256": Layout(labels).sha256(),
         "um_per_px": 0.25,
         "checkpoint": {"name": "tiny", "licence": "CC BY 4.0", "training_data": "nothing"},
         **more,
@@ -122,7 +121,7 @@ def test_a_layout_edited_by_hand_is_known_by_the_nuclei_that_stayed():
     after = np.roll(before, 3, axis=1) * (before == 1) + before * (before > 1)
     other = nuclei(1, count=6, side=128)
     found = families(
-        [["a"], ["b"], ["c"]], [nuclei_fingerprints(x) for x in (before, after, other)]
+        [["a"], ["b"], ["c"]], [Layout(x).nuclei_fingerprints() for x in (before, after, other)]
     )
     assert found[0] == found[1] != found[2]
 
@@ -131,7 +130,9 @@ def test_one_nucleus_in_common_does_not_make_a_family():
     base = nuclei(0, count=6, side=256)
     other = nuclei(5, count=6, side=256)
     other[base == 1] = 7
-    found = families([["a"], ["b"]], [nuclei_fingerprints(base), nuclei_fingerprints(other)])
+    found = families(
+        [["a"], ["b"]], [Layout(base).nuclei_fingerprints(), Layout(other).nuclei_fingerprints()]
+    )
     assert found[0] != found[1]
 
 
@@ -140,8 +141,8 @@ def test_lineage_is_followed_through_edits_and_perturbations(tmp_path):
     for i, more in enumerate(
         [
             {},
-            {"parent": {"layout_sha256": layout_sha256(root)}},
-            {"lineage": {"root": layout_sha256(root)}},
+            {"parent": {"layout_sha256": Layout(root).sha256()}},
+            {"lineage": {"root": Layout(root).sha256()}},
             {},
         ]
     ):
@@ -283,9 +284,11 @@ def test_names_are_files_on_every_system_and_no_masks(tmp_path):
 def test_equal_nuclei_have_equal_fingerprints_whatever_their_numbers():
     labels = nuclei(3)
     shuffled = np.array([0, 4, 9, 1, 30, 2])[labels]
-    assert nuclei_sha256(labels) == nuclei_sha256(shuffled)
-    assert nuclei_sha256(labels) != nuclei_sha256(np.where(labels == 2, 1, labels))
-    assert nuclei_sha256(labels + 1) != nuclei_sha256(labels)
+    assert Layout(labels).nuclei_sha256() == Layout(shuffled).nuclei_sha256()
+    assert (
+        Layout(labels).nuclei_sha256() != Layout(np.where(labels == 2, 1, labels)).nuclei_sha256()
+    )
+    assert Layout(labels + 1).nuclei_sha256() != Layout(labels).nuclei_sha256()
 
 
 @pytest.mark.parametrize(

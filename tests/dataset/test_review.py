@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.options import ExportOptions, Gate
 from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.images import write_layout, write_rgb
+from napari_nudiff.dataset.pair import Layout, pixels_sha256
 from napari_nudiff.dataset.pair_file import Pair, write_pair
 from napari_nudiff.dataset.reader_study import (
     agreement_lines,
@@ -40,7 +40,7 @@ from napari_nudiff.dataset.review import (
     read_reviews,
 )
 from napari_nudiff.dataset.review_items import find_items, study_order, study_windows
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.errors import DatasetError
 
 KILLS = int(os.environ.get("NUDIFF_TEST_KILLS", "5"))
@@ -67,7 +67,7 @@ def labels_of(seed: int, side: int = 32) -> np.ndarray:
 
 def sample_of(seed: int) -> Sample:
     labels = labels_of(seed)
-    provenance = {"request": {"seed": seed}, "layout_sha256": layout_sha256(labels)}
+    provenance = {"request": {"seed": seed}, "layout_sha256": Layout(labels).sha256()}
     return Sample(labels, image_of(seed), provenance)
 
 
@@ -272,7 +272,7 @@ def test_images_are_known_by_their_pixels(tmp_path) -> None:
     found = run(find_items([tmp_path / "made", tmp_path / "file"]))
     assert [item.name for item in found.items] == ["one", "other"]
     assert found.items[0].image == pixels_sha256(image_of(1))
-    assert found.items[0].layout == layout_sha256(labels_of(1))
+    assert found.items[0].layout == Layout(labels_of(1)).sha256()
     (problem,) = found.problems
     assert "same" in problem
     assert "there already" in problem

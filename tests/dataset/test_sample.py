@@ -3,13 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.sample import (
-    Sample,
-    layout_sha256,
-    pack_layout,
-    unpack_layout,
-    write_sample,
-)
+from napari_nudiff.dataset.pair import Layout
+from napari_nudiff.dataset.sample import Sample, pack_layout, unpack_layout, write_sample
 from napari_nudiff.errors import DatasetError
 
 LABELS = np.array([[0, 1, 1], [70_000, 0, 2]], dtype=np.int32)
@@ -21,9 +16,9 @@ def test_a_packed_layout_survives_json() -> None:
 
 
 def test_the_fingerprint_sees_values_and_shape_but_not_the_type() -> None:
-    assert layout_sha256(LABELS) == layout_sha256(LABELS.astype(np.uint64))
-    assert layout_sha256(LABELS) != layout_sha256(LABELS.reshape(3, 2))
-    assert layout_sha256(LABELS) != layout_sha256(np.where(LABELS == 2, 3, LABELS))
+    assert Layout(LABELS).sha256() == Layout(LABELS.astype(np.uint64)).sha256()
+    assert Layout(LABELS).sha256() != Layout(LABELS.reshape(3, 2)).sha256()
+    assert Layout(LABELS).sha256() != Layout(np.where(LABELS == 2, 3, LABELS)).sha256()
 
 
 @pytest.mark.parametrize(

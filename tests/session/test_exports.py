@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.options import ExportOptions, Gate
+from napari_nudiff.dataset.pair import Layout, pixels_sha256
 from napari_nudiff.dataset.review import Review, ReviewFile
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.session.executor import InlineExecutor
 from napari_nudiff.session.exports import Exports, Sources, results_of
 from napari_nudiff.session.jobs import JobQueue
@@ -26,7 +26,7 @@ def sample_of(seed: int) -> Sample:
     row, col = rng.integers(10, 50, 2)
     labels[row : row + 9, col : col + 9] = 1
     image = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    provenance = {"synthetic": True, "request": {}, "layout_sha256": layout_sha256(labels)}
+    provenance = {"synthetic": True, "request": {}, "layout_sha256": Layout(labels).sha256()}
     return Sample(labels, image, provenance)
 
 

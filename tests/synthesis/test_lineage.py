@@ -22,8 +22,8 @@ from napari_nudiff.dataset.checks import Rules
 from napari_nudiff.dataset.export.options import ExportOptions, Gate
 from napari_nudiff.dataset.export.plan import Plan, plan_set
 from napari_nudiff.dataset.export.writing import write_set
-from napari_nudiff.dataset.fingerprints import foreground_sha256
 from napari_nudiff.dataset.images import write_layout, write_rgb
+from napari_nudiff.dataset.pair import Layout
 from napari_nudiff.dataset.pair_file import Pair, write_pair
 from napari_nudiff.dataset.preparation import prepare
 from napari_nudiff.dataset.sample import Sample
@@ -393,7 +393,7 @@ def test_a_real_image_that_is_left_out_still_holds_its_layout_back(tmp_path) -> 
     few = labels * (labels < 4)
     as_labels(folder, "tnbc_02_2", (image // 2, few))
     real = find_real(folder, Rules(um_per_px=UM_PER_PX, target_um_per_px=0.5))
-    lineage = {"layouts": "given", "roots": [foreground_sha256(few)]}
+    lineage = {"layouts": "given", "roots": [Layout(few).foreground_sha256()]}
     part = Sample(SCENES[NAMES[0]][1][:64, 64:], image[:64, :96], {"lineage": lineage})
     plan = planned([candidate_of(Pair(part, "part"))], real, gate=Gate(min_nuclei=6))
     assert plan.left_out == {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.pair import Layout
+from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.ui.dock import SynthesisDock
 from napari_nudiff.ui.export_dock import ExportDock
 
@@ -16,7 +17,7 @@ def sample_of(seed: int) -> Sample:
     row, col = rng.integers(10, 50, 2)
     labels[row : row + 9, col : col + 9] = 1
     image = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    provenance = {"synthetic": True, "request": {}, "layout_sha256": layout_sha256(labels)}
+    provenance = {"synthetic": True, "request": {}, "layout_sha256": Layout(labels).sha256()}
     return Sample(labels, image, provenance)
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import scipy.io
 
+from napari_nudiff.dataset.pair import Layout
 from napari_nudiff.dataset.pair_file import Pair, write_pair
 from napari_nudiff.dataset.pyramid import PyramidWriter
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.sample_data import rendered_pair
 from napari_nudiff.ui.readers import get_reader
@@ -32,7 +33,7 @@ def sample():
     provenance = {
         "schema": 1,
         "request": {"seed": 7},
-        "layout_sha256": layout_sha256(labels),
+        "layout_sha256": Layout(labels).sha256(),
         "um_per_px": 0.25,
     }
     return Sample(labels, np.ascontiguousarray(image[:64, :80]), provenance)

@@ -9,7 +9,8 @@ from napari_nudiff.dataset.candidates import find_candidates
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.export.writing import write_set
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.pair import Layout
+from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.ui.readers import get_reader
 
 
@@ -22,7 +23,7 @@ def sample_of(seed: int, side: int = 64) -> Sample:
     provenance = {
         "synthetic": True,
         "request": {"seed": seed},
-        "layout_sha256": layout_sha256(labels),
+        "layout_sha256": Layout(labels).sha256(),
         "um_per_px": 0.25,
     }
     return Sample(labels, image, provenance)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -10,9 +9,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.fingerprints import layout_keys
 from napari_nudiff.dataset.labelling import Foreground, label_points
 from napari_nudiff.dataset.masks import as_rgb, number_nuclei, resample_image, resample_labels
+from napari_nudiff.dataset.pair import Layout, pixels_sha256
 from napari_nudiff.dataset.problems import Problem, is_error
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.errors import DatasetError
@@ -89,7 +88,7 @@ class Ready(NamedTuple):
     classes : dict of int to str
         Of nuclei by their numbers, where the files tell.
     roots : frozenset of str
-        `layout_keys` of the labels before and after they were resampled, and those that the files
+        `Layout.keys` of the labels before and after they were resampled, and those that the files
         tell.
     unscaled : ndarray, (H', W'), int32, or None
         The labels before they were resampled; None where they were not.
@@ -167,7 +166,7 @@ def check_image(
         unscaled = labels
         labels = relabel_contiguous(resample_labels(labels, factor))
     classes = {i: dict(rules.class_names).get(c, c) for i, c in _classes(loaded, labels).items()}
-    roots = frozenset(loaded.roots) | layout_keys(ids) | layout_keys(labels)
+    roots = frozenset(loaded.roots) | Layout(ids).keys() | Layout(labels).keys()
     return Ready(image, labels, um_per_px, sha256, classes, roots, unscaled), told.problems
 
 
@@ -188,12 +187,6 @@ def _classes(loaded: Loaded, labels: NDArray[np.int32]) -> dict[int, str]:
         for nucleus in range(1, len(most))
         if count[nucleus]
     }
-
-
-def pixels_sha256(image: NDArray[np.generic]) -> str:
-    """Fingerprint of the pixels of an image, however it is stored."""
-    data = str(image.shape).encode() + np.ascontiguousarray(image).tobytes()
-    return hashlib.sha256(data).hexdigest()
 
 
 class _Told:

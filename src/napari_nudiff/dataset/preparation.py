@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff import __version__
-from napari_nudiff.dataset.checks import Ready, Rules, check_image, pixels_sha256
+from napari_nudiff.dataset.checks import Ready, Rules, check_image
 from napari_nudiff.dataset.groups import HELD_OUT, TRAIN
 from napari_nudiff.dataset.labelling import Foreground
+from napari_nudiff.dataset.pair import pixels_sha256
 from napari_nudiff.dataset.prepared import Entry, Index, Item, check_target, write_set
 from napari_nudiff.dataset.problems import problem_csv
 from napari_nudiff.dataset.subset import (

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_nudiff.dataset.candidates import Candidate, find_candidates, find_real
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.masks import as_rgb
+from napari_nudiff.dataset.pair import Layout, pixels_sha256
 from napari_nudiff.dataset.pair_file import Pair
 from napari_nudiff.dataset.readers.files import IMAGE_SUFFIXES, read_array
-from napari_nudiff.dataset.sample import Sample, layout_sha256
+from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.errors import DatasetError, NudiffError
 
 
@@ -165,7 +165,7 @@ def _item(candidate: Candidate) -> Item:
     height, width = sample.labels.shape
     return Item(
         pixels_sha256(sample.image),
-        layout_sha256(sample.labels),
+        Layout(sample.labels).sha256(),
         candidate.name,
         candidate.synthetic,
         (height, width),

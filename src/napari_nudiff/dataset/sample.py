@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import zlib
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from napari_nudiff.dataset.images import (
     write_rgb,
     write_text,
 )
+from napari_nudiff.dataset.pair import Layout
 from napari_nudiff.errors import DatasetError
 
 SCHEMA = 2
@@ -45,12 +45,6 @@ class Sample:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-def layout_sha256(labels: NDArray[np.integer]) -> str:
-    """Fingerprint of a layout: it does not depend on the integer type."""
-    flat = np.ascontiguousarray(labels, dtype=np.int64)
-    return hashlib.sha256(str(flat.shape).encode() + flat.tobytes()).hexdigest()
-
-
 def pack_layout(labels: NDArray[np.integer]) -> dict[str, Any]:
     """A layout as JSON values: compressed, with its fingerprint."""
     values = np.ascontiguousarray(labels, dtype="<i4")
@@ -59,7 +53,7 @@ def pack_layout(labels: NDArray[np.integer]) -> dict[str, Any]:
         "shape": list(values.shape),
         "encoding": "int32-le zlib base64",
         "data": data,
-        "sha256": layout_sha256(labels),
+        "sha256": Layout(labels).sha256(),
     }
 
 
@@ -74,7 +68,7 @@ def unpack_layout(packed: dict[str, Any]) -> NDArray[np.int32]:
     try:
         raw = zlib.decompress(base64.b64decode(packed["data"], validate=True))
         labels = np.frombuffer(raw, dtype="<i4").reshape(packed["shape"]).astype(np.int32)
-        intact = layout_sha256(labels) == packed["sha256"]
+        intact = Layout(labels).sha256() == packed["sha256"]
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise DatasetError(f"The layout stored in the request is damaged: {error}") from error
     if not intact:

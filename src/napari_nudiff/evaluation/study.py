@@ -23,8 +23,9 @@ from napari_nudiff.checkpoints import (
 from napari_nudiff.dataset.groups import group_of
 from napari_nudiff.dataset.images import read_layout, read_rgb
 from napari_nudiff.dataset.masks import resample_labels
+from napari_nudiff.dataset.pair import Layout
 from napari_nudiff.dataset.pairs import Pair, load_pairs
-from napari_nudiff.dataset.sample import layout_sha256, write_sample
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.evaluation.agreement import Field, Score, score
 from napari_nudiff.evaluation.features import EXTRACTORS, FeatureExtractor, make_extractor
@@ -45,7 +46,7 @@ from napari_nudiff.synthesis.device import resolve_device
 from napari_nudiff.synthesis.pipeline import Job, completed, render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest, SynthesisRequest
 
-Layout = NDArray[np.integer]
+Labels = NDArray[np.integer]
 
 _FIELDS_PER_IMAGE = 2
 _FEWEST_UNSEEN = 20
@@ -306,13 +307,13 @@ class _Maker:
         stem: str,
         request: SynthesisRequest,
         start: Callable[[], Job],
-        labels: Layout | None = None,
+        labels: Labels | None = None,
     ) -> None:
         """Make a sample, unless the same request already made it of the same labels."""
         if not self._is_kept(stem, request, labels):
             write_sample(self._folder, stem, completed(start()))
 
-    def _is_kept(self, stem: str, request: SynthesisRequest, labels: Layout | None) -> bool:
+    def _is_kept(self, stem: str, request: SynthesisRequest, labels: Labels | None) -> bool:
         try:  # the JSON is written last
             stored = json.loads((self._folder / f"{stem}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -323,7 +324,7 @@ class _Maker:
             k: v for k, v in request.to_dict().items() if k not in _DECIDED and v not in (None, [])
         }
         same = all(made_by.get(k) == v for k, v in asked.items())
-        return same and (labels is None or stored.get("layout_sha256") == layout_sha256(labels))
+        return same and (labels is None or stored.get("layout_sha256") == Layout(labels).sha256())
 
 
 def fields_of(pairs: Sequence[Pair], side: int, most: int) -> list[Field]:

@@ -24,10 +24,10 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from napari_nudiff.checkpoints import find_checkpoint
-from napari_nudiff.dataset.fingerprints import foreground_sha256
 from napari_nudiff.dataset.images import read_layout, write_text
+from napari_nudiff.dataset.pair import Layout
 from napari_nudiff.dataset.pairs import turned
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected
 from napari_nudiff.nuclei.perturbation import perturb
@@ -282,7 +282,7 @@ def with_fingerprints(plan: GenerationPlan) -> GenerationPlan:
     """
     if plan.layouts != "given":
         return plan
-    found = tuple(layout_sha256(_given(plan, number)) for number in range(len(plan.given)))
+    found = tuple(Layout(_given(plan, number)).sha256() for number in range(len(plan.given)))
     if plan.given_sha256 not in {(), found}:
         raise DatasetError(
             "The given layouts are not those that the plan was made with: their fingerprints "
@@ -301,7 +301,7 @@ def _first_layout(
     if plan.layouts == "sampled":
         sample = yield from sample_layout(layout_request(plan, item))
         origin = {name: sample.provenance[name] for name in ("request", "checkpoint")}
-        return sample.labels, {"root": layout_sha256(sample.labels), "origin": origin}
+        return sample.labels, {"root": Layout(sample.labels).sha256(), "origin": origin}
     if plan.layouts == "scattered":
         return _scattered(plan, item)
     return _cut(plan, item)
@@ -313,7 +313,7 @@ def _scattered(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]
     size = (plan.height_px, plan.width_px)
     labels = scatter_nuclei(size, density=density, mean_area_px=area_px, seed=item.layout_seed)
     origin = {"density": density, "mean_area_px": area_px, "seed": item.layout_seed}
-    return labels, {"root": layout_sha256(labels), "origin": origin}
+    return labels, {"root": Layout(labels).sha256(), "origin": origin}
 
 
 def _cut(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]]:
@@ -336,7 +336,7 @@ def _cut(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]]:
     }
     labels = relabel_contiguous(split_disconnected(part))
     # Another file of the same nuclei, such as a binary mask, gives them other ids.
-    roots = [foreground_sha256(given)]
+    roots = [Layout(given).foreground_sha256()]
     return labels, {"root": plan.given_sha256[item.given], "roots": roots, "origin": origin}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -12,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nudiff.dataset.sample import Sample, layout_sha256, pack_layout
+from napari_nudiff.dataset.pair import Layout, pixels_sha256
+from napari_nudiff.dataset.sample import Sample, pack_layout
 from napari_nudiff.diffusion.denoiser import Conditioning, Guided, to_signed
 from napari_nudiff.diffusion.weights import Model
 from napari_nudiff.errors import LayoutError, RequestError
@@ -130,7 +130,7 @@ def rerender(
         "layout": pack_layout(after),
         "before": _packed_difference(before, after),
         "region": None if region is None else pack_layout(region.astype(np.int32)),
-        "image_sha256": image_sha256(image),
+        "image_sha256": pixels_sha256(image),
         "parent": _without_layout(parent, before),
     }
     if not (parent or {}).get("synthetic"):
@@ -182,12 +182,6 @@ def extend_image(
     parent = _without_layout(parent, before)
     sample = yield from rerender(wide, old, after, request, region=new_part, parent=parent)
     return replace(sample, provenance={**sample.provenance, "sides": list(sides)})
-
-
-def image_sha256(image: Image) -> str:
-    """Fingerprint of an image."""
-    flat = np.ascontiguousarray(image)
-    return hashlib.sha256(str(flat.shape).encode() + flat.tobytes()).hexdigest()
 
 
 def _rerendered(
@@ -502,7 +496,7 @@ def _without_layout(
 
     Else a chain of edits would hold a whole layout for each of them.
     """
-    if parent is None or layout_sha256(before) != parent.get("layout_sha256"):
+    if parent is None or Layout(before).sha256() != parent.get("layout_sha256"):
         return parent
     return {key: value for key, value in parent.items() if key != "layout"}
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from napari_nudiff import __version__
 from napari_nudiff.checkpoints import Checkpoint, find_checkpoint, load_model
-from napari_nudiff.dataset.sample import SCHEMA, Sample, layout_sha256, pack_layout
+from napari_nudiff.dataset.pair import Layout
+from napari_nudiff.dataset.sample import SCHEMA, Sample, pack_layout
 from napari_nudiff.diffusion.denoiser import (
     UNCONDITIONAL,
     Conditioning,
@@ -395,7 +396,7 @@ def provenance_of(
     kind: str, request: SynthesisRequest, checkpoint: Checkpoint, labels: NDArray[np.int32]
 ) -> dict[str, Any]:
     """Everything needed to make a sample again, and what it is; JSON values."""
-    values = origin_of(kind, request, checkpoint, layout_sha256(labels))
+    values = origin_of(kind, request, checkpoint, Layout(labels).sha256())
     if kind == "render":
         values["layout"] = pack_layout(labels)
     return values

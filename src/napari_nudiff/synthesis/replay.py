@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.pair import pixels_sha256
 from napari_nudiff.dataset.sample import SCHEMA, pack_layout, unpack_layout
 from napari_nudiff.errors import RequestError
 from napari_nudiff.synthesis.local import (
     Image,
     Labels,
     Sides,
-    image_sha256,
     mirrored,
     rerender,
     sampled_inside,
@@ -89,7 +89,7 @@ def _edit(provenance: Provenance, image: Image | None) -> Job:
     if image is None:
         image = yield from _edited_image(provenance["parent"], before, sides)
     wide = mirrored(image, sides)
-    if image_sha256(wide) != provenance["image_sha256"]:
+    if pixels_sha256(wide) != provenance["image_sha256"]:
         raise RequestError(
             "This is not the image that was edited: its fingerprint differs. Look for the one with "
             f"sha256 {provenance['image_sha256'][:12]}..."

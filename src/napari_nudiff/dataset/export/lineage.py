@@ -64,7 +64,7 @@ def families(
     keys : sequence of iterables of str
         Pairs that share one are of one family.
     nuclei : sequence of ndarray, uint64
-        `nuclei_fingerprints` of each pair; those that share many are of one family too.
+        `Layout.nuclei_fingerprints` of each pair; those that share many are of one family too.
 
     Returns
     -------

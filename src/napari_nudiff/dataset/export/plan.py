@@ -16,16 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.candidates import Candidate
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.content import Content, content_of
 from napari_nudiff.dataset.export.lineage import families, given_layout, roots_of
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.split import split_families
-from napari_nudiff.dataset.fingerprints import layout_keys, nuclei_fingerprints, nuclei_sha256
 from napari_nudiff.dataset.groups import matches
+from napari_nudiff.dataset.pair import Layout, pixels_sha256
 from napari_nudiff.dataset.pair_file import Pair
 from napari_nudiff.dataset.review import Grade
-from napari_nudiff.dataset.sample import layout_sha256
 from napari_nudiff.dataset.writers.member import TEST, TRAIN, VAL
 from napari_nudiff.errors import DatasetError, NudiffError, RequestError
 
@@ -236,11 +234,11 @@ class _Judge:
         if not reason:
             self.images.add(image_sha256)
             self._note_model(row, provenance)
-        keys = roots_of(provenance) | layout_keys(pair.sample.labels)
+        keys = roots_of(provenance) | Layout(pair.sample.labels).keys()
         keys |= {f"group {candidate.group}"} if candidate.group else set()
-        fingerprints = nuclei_fingerprints(content.labels)
+        fingerprints = Layout(content.labels).nuclei_fingerprints()
         if pair.unscaled is not None:  # layouts that were edited by hand are of their scale
-            fingerprints = np.append(fingerprints, nuclei_fingerprints(pair.unscaled))
+            fingerprints = np.append(fingerprints, Layout(pair.unscaled).nuclei_fingerprints())
         told, given = self._told(candidate), given_layout(provenance)
         self.seen.append(_Seen(row, keys, fingerprints, told, given, bool(reason)))
 
@@ -414,9 +412,9 @@ def _row(
         checkpoint_sha256=str(request.get("checkpoint_sha256", "")),
         checkpoint_licence=str(checkpoint.get("licence", "")),
         request_sha256=_request_sha256(request),
-        layout_sha256=layout_sha256(pair.sample.labels),
+        layout_sha256=Layout(pair.sample.labels).sha256(),
         image_sha256=image_sha256,
-        nuclei_sha256=nuclei_sha256(content.labels),
+        nuclei_sha256=Layout(content.labels).nuclei_sha256(),
         realism=getattr(grade, "realism", None),
         correctness=getattr(grade, "correctness", None),
     )

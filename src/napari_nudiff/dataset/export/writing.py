@@ -19,12 +19,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from napari_nudiff.dataset.candidates import Candidate
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.content import content_of
 from napari_nudiff.dataset.export.datasheet import DATASHEET, LICENCES, datasheet, licence_notes
 from napari_nudiff.dataset.export.manifest import read_set_index, write_index, write_manifest
 from napari_nudiff.dataset.export.plan import Plan, Row, Step
-from napari_nudiff.dataset.fingerprints import nuclei_sha256
+from napari_nudiff.dataset.pair import Layout, pixels_sha256
 from napari_nudiff.dataset.writers import FORMATS, PART
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole
 from napari_nudiff.errors import DatasetError
@@ -219,7 +218,7 @@ def _write_shard(
 def _member(candidate: Candidate, row: Row, plan: Plan) -> Member:
     pair = candidate.load()
     content = content_of(pair, plan.options)
-    if (pixels_sha256(content.image), nuclei_sha256(content.labels)) != (
+    if (pixels_sha256(content.image), Layout(content.labels).nuclei_sha256()) != (
         row.image_sha256,
         row.nuclei_sha256,
     ):

@@ -1,0 +1,131 @@
+"""The data model: a layout of nuclei, a pair of an image and its layout, a pair not read yet.
+
+Everything from `dataset` up speaks of these. The fingerprints by which images and layouts are known
+again are here and nowhere else: of pixels, of labels with their ids, and of nuclei whatever their
+ids are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_nudiff.nuclei.layout import relabel_contiguous, split_disconnected
+
+_SMALLEST_PX = 30  # specks look alike everywhere
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Nuclei on a canvas.
+
+    Attributes
+    ----------
+    labels : ndarray, (H, W), integer
+        Ids of nuclei, 0 = background.
+    classes : mapping of int to str
+        Of nuclei by their ids; those without a class are missing.
+    um_per_px : float or None
+        Side of a pixel; None where it is unknown.
+    """
+
+    labels: NDArray[np.integer]
+    classes: Mapping[int, str] = field(default_factory=dict)
+    um_per_px: float | None = None
+
+    def sha256(self) -> str:
+        """Fingerprint of the labels with their ids; the integer type does not matter."""
+        return LabelsSha256(self.labels.shape).add(self.labels).hexdigest()
+
+    def foreground_sha256(self) -> str:
+        """Fingerprint of which pixels are nuclei, whatever their ids are.
+
+        Label images and binary masks of the same nuclei have the same.
+        """
+        packed = np.packbits(self.labels != 0).tobytes()
+        return hashlib.sha256(f"foreground {self.labels.shape}".encode() + packed).hexdigest()
+
+    def nuclei_sha256(self) -> str:
+        """Fingerprint of which pixels form a nucleus, whatever the ids of the nuclei are."""
+        _, first, dense = np.unique(self.labels, return_index=True, return_inverse=True)
+        is_background = self.labels.ravel()[first] == 0
+        rank = np.zeros(len(first), np.int64)
+        order = np.argsort(np.where(is_background, -1, first), kind="stable")
+        rank[order] = np.arange(len(first)) + (0 if is_background.any() else 1)
+        return pixels_sha256(rank[dense.reshape(self.labels.shape)])
+
+    def keys(self) -> set[str]:
+        """Every fingerprint by which a pair may know the layout that it was made from.
+
+        Empty where there are no nuclei: empty layouts of different patients are equal.
+        """
+        is_nucleus = self.labels != 0
+        if not is_nucleus.any():
+            return set()
+        # Pairs of version 0.1 know a given layout by the ids that its file gets when it is
+        # repaired. In the file of a binary mask all nuclei have one id.
+        keys = {
+            self.sha256(),
+            _repaired_sha256(self.labels),
+            _repaired_sha256(is_nucleus.view(np.int8)),
+        }
+        if not is_nucleus.all():  # layouts without background are alike, whatever nuclei they have
+            keys.add(self.foreground_sha256())
+        return keys
+
+    def nuclei_fingerprints(self) -> NDArray[np.uint64]:
+        """A number for the place and the pixels of each nucleus that is no speck."""
+        boxes = ndimage.find_objects(np.asarray(self.labels, np.int32))
+        found = (
+            _fingerprint(self.labels, nucleus, box)
+            for nucleus, box in enumerate(boxes, start=1)
+            if box
+        )
+        return np.array([value for value in found if value is not None], np.uint64)
+
+
+def pixels_sha256(pixels: NDArray[np.generic]) -> str:
+    """Fingerprint of an array of pixels, however it is stored."""
+    data = str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()
+    return hashlib.sha256(data).hexdigest()
+
+
+class LabelsSha256:
+    """`Layout.sha256` of labels that come in bands of rows, from the top.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the whole layout.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._digest = hashlib.sha256(str(shape).encode())
+
+    def add(self, band: NDArray[np.integer]) -> LabelsSha256:
+        """Take in the next rows."""
+        self._digest.update(np.ascontiguousarray(band, dtype=np.int64).data)
+        return self
+
+    def hexdigest(self) -> str:
+        """The fingerprint of the rows so far."""
+        return self._digest.hexdigest()
+
+
+def _repaired_sha256(labels: NDArray[np.integer]) -> str:
+    parts = split_disconnected(relabel_contiguous(labels))
+    return Layout(relabel_contiguous(parts)).sha256()
+
+
+def _fingerprint(labels: NDArray[np.integer], nucleus: int, box: tuple[slice, slice]) -> int | None:
+    mask = labels[box] == nucleus
+    if np.count_nonzero(mask) < _SMALLEST_PX:
+        return None
+    place = f"{labels.shape} {box[0].start} {box[1].start} {mask.shape}".encode()
+    digest = hashlib.blake2b(place + np.packbits(mask).tobytes(), digest_size=8)
+    return int.from_bytes(digest.digest(), "little")
