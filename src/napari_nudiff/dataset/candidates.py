@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_nudiff.dataset.checks import Rules, check_image
 from napari_nudiff.dataset.export.lineage import roots_of
 from napari_nudiff.dataset.groups import group_of
@@ -147,20 +149,20 @@ def _mark_of(found: LabelledImage) -> dict[str, Any]:
 
 
 def _load_image(found: LabelledImage, rules: Rules, mark: dict[str, Any]) -> Pair:
-    ready, problems = check_image(found, rules)
-    if ready is None:
+    checked, problems = check_image(found, rules)
+    if checked is None:
         complaints = "; ".join(f"{p.what}: {p.detail}" for p in problems if is_error(p))
         raise DatasetError(f"{found.source} cannot be used: {complaints}.")
-    if ready.image is None:
+    if checked.image is None:
         raise DatasetError(f"{found.source} is a layout without an image. Render it first.")
-    known = {} if ready.um_per_px is None else {"um_per_px": ready.um_per_px}
+    known = {} if checked.um_per_px is None else {"um_per_px": checked.um_per_px}
     # What a mark tells beside its lineage is of the image as it was exported.
     told = mark if mark.get("synthetic") else {}
-    lineage = {**_lineage(told), "roots": sorted(ready.roots | roots_of(mark))}
+    lineage = {**_lineage(told), "roots": sorted(checked.roots | roots_of(mark))}
     provenance = {"synthetic": False, "source": found.source, **told, **known, "lineage": lineage}
-    notes = {"classes": {str(i): name for i, name in ready.classes.items()}}
-    sample = Sample(ready.labels, ready.image, provenance)
-    return Pair(sample, found.name, notes=notes, unscaled=ready.unscaled)
+    notes = {"classes": {str(i): name for i, name in checked.classes.items()}}
+    sample = Sample(checked.labels.astype(np.int32), checked.image, provenance)
+    return Pair(sample, found.name, notes=notes, unscaled=checked.unscaled)
 
 
 def _lineage(provenance: Mapping[str, Any]) -> Mapping[str, Any]:

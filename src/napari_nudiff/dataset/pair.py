@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_nudiff.nuclei.layout import relabel_contiguous, split_disconnected
+
+Window = tuple[slice, slice]
+"""Rows and columns."""
 
 _SMALLEST_PX = 30  # specks look alike everywhere
 
@@ -37,6 +41,26 @@ class Layout:
     labels: NDArray[np.integer]
     classes: Mapping[int, str] = field(default_factory=dict)
     um_per_px: float | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that there are, in the order of the alphabet."""
+        return tuple(sorted(set(self.classes.values())))
+
+    def window(self, window: Window) -> Self:
+        """A part of the canvas; nuclei keep their ids."""
+        return replace(self, labels=self.labels[window])
+
+    def turned(self, turns: int, mirrored: bool) -> Self:
+        """The layout in one of the eight orientations; see `turned`."""
+        return replace(self, labels=turned(self.labels, turns, mirrored))
+
+    def relabelled(self) -> Self:
+        """The layout with nuclei 1..N, in the order of their ids."""
+        ids = np.unique(self.labels)
+        known = enumerate(ids[ids > 0].tolist(), start=1)
+        classes = {new: self.classes[old] for new, old in known if old in self.classes}
+        return replace(self, labels=relabel_contiguous(self.labels), classes=classes)
 
     def sha256(self) -> str:
         """Fingerprint of the labels with their ids; the integer type does not matter."""
@@ -87,6 +111,102 @@ class Layout:
             if box
         )
         return np.array([value for value in found if value is not None], np.uint64)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """An image and the layout of its nuclei.
+
+    Attributes
+    ----------
+    layout : Layout
+    image : ndarray, (H, W, 3), uint8, or None
+        None where there is only a layout.
+    name : str
+    group : str
+        What no split may tear apart, such as a patient or a slide; empty where it is unknown.
+    source : str
+        Folder or file that it was read from.
+    roots : frozenset of str
+        `Layout.keys` of what it was read, resampled and cut from, as far as it is known.
+    unscaled : Pair or None
+        The same before it was resampled, if it was.
+    """
+
+    layout: Layout
+    image: NDArray[np.uint8] | None = None
+    name: str = ""
+    group: str = ""
+    source: str = ""
+    roots: frozenset[str] = frozenset()
+    unscaled: Pair | None = None
+
+    @property
+    def labels(self) -> NDArray[np.integer]:
+        """Ids of nuclei, (H, W), 0 = background."""
+        return self.layout.labels
+
+    @property
+    def classes(self) -> Mapping[int, str]:
+        """Classes of nuclei by their ids."""
+        return self.layout.classes
+
+    @property
+    def um_per_px(self) -> float | None:
+        """Side of a pixel; None where it is unknown."""
+        return self.layout.um_per_px
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The image, where there must be one."""
+        assert self.image is not None, "this is a layout without an image"
+        return self.image
+
+    def window(self, window: Window) -> Self:
+        """A part of both; nuclei keep their ids."""
+        image = None if self.image is None else self.image[window]
+        return replace(self, layout=self.layout.window(window), image=image, unscaled=None)
+
+    def turned(self, turns: int, mirrored: bool) -> Self:
+        """Both in one of the eight orientations; see `turned`."""
+        image = None if self.image is None else turned(self.image, turns, mirrored)
+        layout = self.layout.turned(turns, mirrored)
+        return replace(self, layout=layout, image=image, unscaled=None)
+
+    def relabelled(self) -> Self:
+        """The pair with nuclei 1..N, in the order of their ids."""
+        return replace(self, layout=self.layout.relabelled())
+
+    def pixels_sha256(self) -> str:
+        """Fingerprint of the image; of a layout alone, of its labels."""
+        return pixels_sha256(self.labels if self.image is None else self.image)
+
+    def source_sha256(self) -> str:
+        """The same before it was resampled."""
+        return (self.unscaled or self).pixels_sha256()
+
+    def nuclei_fingerprints(self) -> NDArray[np.uint64]:
+        """`Layout.nuclei_fingerprints` before and after it was resampled.
+
+        Layouts that were edited by hand are of the scale that they were edited at.
+        """
+        scales = [self] if self.unscaled is None else [self, self.unscaled]
+        return np.concatenate([pair.layout.nuclei_fingerprints() for pair in scales])
+
+
+def turned(plane: NDArray[Any], turns: int, mirrored: bool) -> NDArray[Any]:
+    """An image or labels (H, W, ...) in one of the eight orientations.
+
+    Parameters
+    ----------
+    plane : ndarray, (H, W, ...)
+    turns : int
+        Quarter turns counter-clockwise, as in `numpy.rot90`.
+    mirrored : bool
+        Mirrored left to right after that.
+    """
+    plane = np.rot90(plane, turns)
+    return np.ascontiguousarray(plane[:, ::-1] if mirrored else plane)
 
 
 def pixels_sha256(pixels: NDArray[np.generic]) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset import pair as data
 from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import atomic_path
@@ -56,7 +57,7 @@ class Pair:
     name: str = ""
     spatial: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
-    unscaled: NDArray[np.int32] | None = None
+    unscaled: data.Pair | None = None
 
 
 def write_pair(path: Path, pair: Pair) -> None:

@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 
 from napari_nudiff.checkpoints import find_checkpoint
 from napari_nudiff.dataset.images import read_layout, write_text
-from napari_nudiff.dataset.pair import Layout
-from napari_nudiff.dataset.pairs import turned
+from napari_nudiff.dataset.pair import Layout, turned
 from napari_nudiff.dataset.sample import Sample, write_sample
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected

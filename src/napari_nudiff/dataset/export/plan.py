@@ -238,7 +238,7 @@ class _Judge:
         keys |= {f"group {candidate.group}"} if candidate.group else set()
         fingerprints = Layout(content.labels).nuclei_fingerprints()
         if pair.unscaled is not None:  # layouts that were edited by hand are of their scale
-            fingerprints = np.append(fingerprints, Layout(pair.unscaled).nuclei_fingerprints())
+            fingerprints = np.append(fingerprints, pair.unscaled.layout.nuclei_fingerprints())
         told, given = self._told(candidate), given_layout(provenance)
         self.seen.append(_Seen(row, keys, fingerprints, told, given, bool(reason)))
 
