@@ -25,9 +25,9 @@ from napari_nudiff.dataset.export.split import split_families
 from napari_nudiff.dataset.export.verification import provenance_in, verify_set
 from napari_nudiff.dataset.export.writing import part_of, write_set
 from napari_nudiff.dataset.images import write_layout, write_rgb
-from napari_nudiff.dataset.pair import Layout, pixels_sha256
+from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
 from napari_nudiff.dataset.review import Grade
-from napari_nudiff.dataset.sample import Sample, write_sample
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError, RequestError
 
 SIDE = 64
@@ -67,7 +67,9 @@ def write_pairs(folder: Path, count: int, renders: int = 1) -> Path:
     for i in range(count):
         labels = nuclei(i)
         for j in range(renders):
-            sample = Sample(labels, image_of(100 * i + j), provenance_of(labels, j))
+            sample = Pair(
+                Layout(labels), image_of(100 * i + j), provenance=provenance_of(labels, j)
+            )
             write_sample(folder, f"pair_{i:04d}_{j}", sample)
     return folder
 
@@ -147,7 +149,7 @@ def test_lineage_is_followed_through_edits_and_perturbations(tmp_path):
         ]
     ):
         labels = root if i == 0 else nuclei(10 + i)
-        sample = Sample(labels, image_of(i), provenance_of(labels, i, **more))
+        sample = Pair(Layout(labels), image_of(i), provenance=provenance_of(labels, i, **more))
         write_sample(tmp_path / "pairs", f"p{i}", sample)
     rows = run(plan_set(find_candidates(tmp_path / "pairs"), ExportOptions())).rows
     assert [row.lineage for row in rows] == [0, 0, 0, 1]
@@ -156,9 +158,11 @@ def test_lineage_is_followed_through_edits_and_perturbations(tmp_path):
 def test_synthetic_images_of_held_out_patients_layouts_are_left_out(tmp_path):
     real = find_real(write_real(tmp_path / "real"))
     for i, candidate in enumerate(real):
-        labels = candidate.load().sample.labels
+        labels = candidate.load().labels
         write_sample(
-            tmp_path / "syn", f"s{i}", Sample(labels, image_of(i), provenance_of(labels, i))
+            tmp_path / "syn",
+            f"s{i}",
+            Pair(Layout(labels), image_of(i), provenance=provenance_of(labels, i)),
         )
     candidates = find_candidates(tmp_path / "syn") + real
     plan = run(plan_set(candidates, ExportOptions(test_groups=("03",), val=0)))
@@ -206,7 +210,7 @@ def test_synthetic_images_among_real_ones_are_known_by_their_mark(tmp_path):
 
 def test_gate_by_grades_and_by_stars(tmp_path):
     candidates = find_candidates(write_pairs(tmp_path / "pairs", 4))
-    hashes = [pixels_sha256(c.load().sample.image) for c in candidates]
+    hashes = [pixels_sha256(c.load().image) for c in candidates]
     grades = {
         hashes[0]: Grade(realism=4.5, correctness=5, flagged=frozenset({1}), reviewers=1),
         hashes[1]: Grade(realism=2.0, correctness=5, flagged=frozenset(), reviewers=1),
@@ -226,7 +230,9 @@ def test_gate_by_grades_and_by_stars(tmp_path):
 def test_the_same_image_is_taken_once(tmp_path):
     labels = nuclei(0)
     for name in ("a", "b"):
-        write_sample(tmp_path, name, Sample(labels, image_of(0), provenance_of(labels, 0)))
+        write_sample(
+            tmp_path, name, Pair(Layout(labels), image_of(0), provenance=provenance_of(labels, 0))
+        )
     plan = run(plan_set(find_candidates(tmp_path), ExportOptions()))
     assert len(plan.rows) == 1 and plan.left_out == {"the same image again": 1}
 
@@ -236,7 +242,9 @@ def test_border_area_and_numbers(tmp_path):
     labels[0:5, 10:20] = 70000  # cut by the border
     labels[30:32, 30:32] = 9  # a speck
     labels[40:50, 40:50] = 1234
-    write_sample(tmp_path / "p", "a", Sample(labels, image_of(0), provenance_of(labels, 0)))
+    write_sample(
+        tmp_path / "p", "a", Pair(Layout(labels), image_of(0), provenance=provenance_of(labels, 0))
+    )
     candidates = find_candidates(tmp_path / "p")
     plan = export(candidates, tmp_path / "out", border="drop", min_area_px=10)
     assert (plan.rows[0].nuclei, plan.rows[0].dropped) == (1, 2)
@@ -251,7 +259,9 @@ def test_more_nuclei_than_16_bits_are_refused(tmp_path):
     labels = np.zeros((600, 600), np.int32)
     labels[::2, ::2] = np.arange(300 * 300).reshape(300, 300) + 1
     image = np.zeros((600, 600, 3), np.uint8)
-    write_sample(tmp_path / "p", "a", Sample(labels, image, provenance_of(labels, 0)))
+    write_sample(
+        tmp_path / "p", "a", Pair(Layout(labels), image, provenance=provenance_of(labels, 0))
+    )
     with pytest.raises(DatasetError, match=r"90,000 nuclei.*65,535"):
         run(plan_set(find_candidates(tmp_path / "p"), ExportOptions()))
 
@@ -259,7 +269,11 @@ def test_more_nuclei_than_16_bits_are_refused(tmp_path):
 def test_classes_are_mapped_renamed_and_left_out(tmp_path):
     labels = nuclei(0, count=3)
     more = {"classes": {"1": "tumour", "2": "debris"}}
-    write_sample(tmp_path / "p", "a", Sample(labels, image_of(0), provenance_of(labels, 0, **more)))
+    write_sample(
+        tmp_path / "p",
+        "a",
+        Pair(Layout(labels), image_of(0), provenance=provenance_of(labels, 0, **more)),
+    )
     mapped = {"tumour": "neoplastic", "debris": ""}
     plan = run(plan_set(find_candidates(tmp_path / "p"), ExportOptions(classes=mapped)))
     assert plan.class_names == ("neoplastic", "nucleus")
@@ -268,7 +282,11 @@ def test_classes_are_mapped_renamed_and_left_out(tmp_path):
 
 def test_names_are_files_on_every_system_and_no_masks(tmp_path):
     labels = nuclei(0)
-    write_sample(tmp_path, "a b: c_masks", Sample(labels, image_of(0), provenance_of(labels, 7)))
+    write_sample(
+        tmp_path,
+        "a b: c_masks",
+        Pair(Layout(labels), image_of(0), provenance=provenance_of(labels, 7)),
+    )
     candidates = find_candidates(tmp_path)
     plan = run(plan_set(candidates, ExportOptions(names="{name}")))
     assert plan.rows[0].name == "a-b-c_masks-"

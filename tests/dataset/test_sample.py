@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.pair import Layout
-from napari_nudiff.dataset.sample import Sample, pack_layout, unpack_layout, write_sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import pack_layout, unpack_layout, write_sample
 from napari_nudiff.errors import DatasetError
 
 LABELS = np.array([[0, 1, 1], [70_000, 0, 2]], dtype=np.int32)
@@ -31,6 +31,8 @@ def test_damaged_layouts_are_refused(damage) -> None:
 
 
 def test_a_layout_without_an_image_is_written_under_its_own_name(tmp_path) -> None:
-    paths = write_sample(tmp_path, "layout-0000", Sample(LABELS, None, {"kind": "layout"}))
+    paths = write_sample(
+        tmp_path, "layout-0000", Pair(Layout(LABELS), provenance={"kind": "layout"})
+    )
     assert [p.name for p in paths] == ["layout-0000.tif", "layout-0000.json"]
     assert sorted(tmp_path.iterdir()) == sorted(paths)

@@ -89,7 +89,9 @@ def test_the_foreground_is_seen_at_the_scale_of_the_judge(judge) -> None:
 
 
 def test_the_scale_of_its_images_is_kept_with_a_judge(tmp_path, data) -> None:
-    pairs = [replace(pair, layout=replace(pair.layout, um_per_px=0.5)) for pair in load_pairs(data)[0]]
+    pairs = [
+        replace(pair, layout=replace(pair.layout, um_per_px=0.5)) for pair in load_pairs(data)[0]
+    ]
     once = SegmenterConfig(steps=1, crop_px=64, batch_crops=1)
     list(train_segmenter(pairs, tmp_path / "judge", once, "cpu"))
     assert load_segmenter(tmp_path / "judge").um_per_px == 0.5

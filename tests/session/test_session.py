@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from psygnal import EmitLoopError
 
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.errors import CancelledError, LayoutError
 from napari_nudiff.session import Session
 from napari_nudiff.session.executor import InlineExecutor
@@ -147,7 +147,7 @@ def test_a_part_of_an_image_is_rendered_again_and_the_rest_stays(session, layout
 
 def test_there_must_be_an_image_to_change(session, layout) -> None:
     heard = Heard(session)
-    session.rerender(Sample(layout), layout)
+    session.rerender(Pair(Layout(layout)), layout)
     ((error, _),) = heard.of("failed")
     assert "Render the whole layout first" in str(error)
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_nudiff.dataset.checks import Rules, check_image
 from napari_nudiff.dataset.export.lineage import roots_of
 from napari_nudiff.dataset.groups import group_of
-from napari_nudiff.dataset.pair_file import EXTENSION, Pair, read_about, read_pair
+from napari_nudiff.dataset.pair import Pair
+from napari_nudiff.dataset.pair_file import EXTENSION, read_about, read_pair
 from napari_nudiff.dataset.problems import is_error
 from napari_nudiff.dataset.readers import LabelledImage, find_images
 from napari_nudiff.dataset.readers.json_file import mentions
-from napari_nudiff.dataset.sample import Sample, labels_beside, read_provenance, read_sample
+from napari_nudiff.dataset.sample import labels_beside, read_provenance, read_sample
 from napari_nudiff.dataset.writers.marked import read_mark
 from napari_nudiff.errors import DatasetError
 
@@ -100,7 +99,7 @@ def candidate_of_file(path: Path, *, starred: bool = False, applied: bool = Fals
 
 def candidate_of(pair: Pair, *, starred: bool = False, applied: bool = False) -> Candidate:
     """A synthetic pair that is in memory."""
-    provenance = pair.sample.provenance
+    provenance = pair.provenance
     return Candidate(
         pair.name, pair.name, lambda: pair, lambda: provenance, starred=starred, applied=applied
     )
@@ -160,9 +159,7 @@ def _load_image(found: LabelledImage, rules: Rules, mark: dict[str, Any]) -> Pai
     told = mark if mark.get("synthetic") else {}
     lineage = {**_lineage(told), "roots": sorted(checked.roots | roots_of(mark))}
     provenance = {"synthetic": False, "source": found.source, **told, **known, "lineage": lineage}
-    notes = {"classes": {str(i): name for i, name in checked.classes.items()}}
-    sample = Sample(checked.labels.astype(np.int32), checked.image, provenance)
-    return Pair(sample, found.name, notes=notes, unscaled=checked.unscaled)
+    return replace(checked, provenance=provenance)
 
 
 def _lineage(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -206,7 +203,7 @@ def _of_folder(folder: Path) -> Iterator[Candidate]:
             yield candidate_of_file(path)
         elif path.suffix == ".json" and _is_sample(path):
             yield Candidate(
-                path.stem, str(path), partial(_load_sample, path), partial(read_provenance, path)
+                path.stem, str(path), partial(read_sample, path), partial(read_provenance, path)
             )
 
 
@@ -222,10 +219,6 @@ def _about(path: Path) -> dict[str, Any]:
 
 def _load_pair(path: Path) -> Pair:
     pair = read_pair(path)
-    if pair.sample.image is None:
+    if pair.image is None:
         raise DatasetError(f"{path} holds a layout without an image. Render it first.")
     return pair
-
-
-def _load_sample(path: Path) -> Pair:
-    return Pair(read_sample(path), path.stem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -140,8 +140,8 @@ def check_image(
     classes = {i: dict(rules.class_names).get(c, c) for i, c in _classes(loaded, labels).items()}
     layout = Layout(labels, classes, um_per_px)
     roots = frozenset(loaded.roots) | Layout(ids).keys() | layout.keys()
-    pair = Pair(layout, image, found.name, found.group, found.source, roots, unscaled)
-    return pair, told.problems
+    pair = Pair(layout, image, found.name, found.group, source=found.source)
+    return replace(pair, roots=roots, unscaled=unscaled), told.problems
 
 
 def _classes(loaded: Loaded, labels: NDArray[np.int32]) -> dict[int, str]:

@@ -125,21 +125,32 @@ class Pair:
     name : str
     group : str
         What no split may tear apart, such as a patient or a slide; empty where it is unknown.
+    provenance : dict
+        Where it came from; of what a model made, everything that is needed to make it again. JSON
+        values.
     source : str
         Folder or file that it was read from.
     roots : frozenset of str
         `Layout.keys` of what it was read, resampled and cut from, as far as it is known.
     unscaled : Pair or None
         The same before it was resampled, if it was.
+    spatial : dict
+        Where it lies in the world, JSON values: scale, translate, rotate, shear, affine, units,
+        axis_labels.
+    notes : dict
+        JSON values of the program that keeps it, such as whether it is starred.
     """
 
     layout: Layout
     image: NDArray[np.uint8] | None = None
     name: str = ""
     group: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
     source: str = ""
     roots: frozenset[str] = frozenset()
     unscaled: Pair | None = None
+    spatial: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def labels(self) -> NDArray[np.integer]:
@@ -153,8 +164,11 @@ class Pair:
 
     @property
     def um_per_px(self) -> float | None:
-        """Side of a pixel; None where it is unknown."""
-        return self.layout.um_per_px
+        """Side of a pixel, as the layout or the provenance says; None where neither does."""
+        if self.layout.um_per_px is not None:
+            return self.layout.um_per_px
+        said = self.provenance.get("um_per_px")
+        return float(said) if isinstance(said, int | float) else None
 
     @property
     def pixels(self) -> NDArray[np.uint8]:

@@ -83,7 +83,7 @@ class Pyramid(NamedTuple):
     image : list of RgbLevel, (H, W, 3), uint8
     labels : list of zarr.Array, (H, W), int32
     provenance : dict
-        As of a `Sample`.
+        As of a `Pair`.
     path : Path
         The folder that they are read from.
     """
@@ -196,7 +196,7 @@ class PyramidWriter:
         Parameters
         ----------
         provenance : dict
-            As of a `Sample`.
+            As of a `Pair`.
         classes : mapping of int to str, optional
             Class of a nucleus by its id.
         """

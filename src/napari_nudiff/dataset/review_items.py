@@ -13,10 +13,8 @@ import numpy as np
 
 from napari_nudiff.dataset.candidates import Candidate, find_candidates, find_real
 from napari_nudiff.dataset.masks import as_rgb
-from napari_nudiff.dataset.pair import Layout, pixels_sha256
-from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
 from napari_nudiff.dataset.readers.files import IMAGE_SUFFIXES, read_array
-from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.errors import DatasetError, NudiffError
 
 
@@ -159,7 +157,7 @@ def _number(text: str) -> int:
 
 
 def _item(candidate: Candidate) -> Item:
-    sample = candidate.load().sample
+    sample = candidate.load()
     if sample.image is None:
         raise DatasetError(f"{candidate.source} holds a layout without an image.")
     height, width = sample.labels.shape
@@ -195,4 +193,4 @@ def _plain_images(source: Path) -> list[Candidate]:
 def _load_plain(path: Path) -> Pair:
     image, _ = as_rgb(read_array(path))
     labels = np.zeros(image.shape[:2], np.int32)
-    return Pair(Sample(labels, image, {"synthetic": False}), path.stem)
+    return Pair(Layout(labels), image, path.stem, provenance={"synthetic": False})

@@ -19,7 +19,7 @@ from napari_nudiff.dataset.candidates import (
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import Plan, Step, plan_set
 from napari_nudiff.dataset.export.writing import check_out, write_set
-from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.dataset.review import grades_in
 from napari_nudiff.session.jobs import Job, JobError, JobQueue, Work
 from napari_nudiff.session.review import folder_beside

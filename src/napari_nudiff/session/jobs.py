@@ -14,12 +14,12 @@ from napari_nudiff import __version__
 from napari_nudiff.errors import CancelledError, NudiffError, is_out_of_memory
 
 if TYPE_CHECKING:
+    from napari_nudiff.dataset.pair import Pair
     from napari_nudiff.dataset.pyramid import Pyramid
-    from napari_nudiff.dataset.sample import Sample
     from napari_nudiff.session.executor import Executor
     from napari_nudiff.synthesis.progress import Progress
 
-Made: TypeAlias = "Sample | Pyramid"
+Made: TypeAlias = "Pair | Pyramid"
 """What a job makes: a large image is on disk."""
 
 Work = Generator["Progress", None, Made]

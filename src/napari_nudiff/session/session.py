@@ -28,7 +28,7 @@ from napari_nudiff.session.settings import (
 from napari_nudiff.session.stain import StainSettings
 
 if TYPE_CHECKING:
-    from napari_nudiff.dataset.sample import Sample
+    from napari_nudiff.dataset.pair import Pair
 
 Place = Literal["back", "front", "instead"]
 """Where new jobs stand in line: last, next, or instead of all jobs of this session."""
@@ -55,7 +55,7 @@ class Session:
 
     job_started = Signal(object)  # Job
     progressed = Signal(object, object)  # Progress, source
-    finished = Signal(object, object)  # Sample, or Pyramid where it is large, and source
+    finished = Signal(object, object)  # Pair, or Pyramid where it is large, and source
     failed = Signal(object, object)  # JobError, source
     cancelled = Signal(object)  # source
     jobs_changed = Signal()
@@ -178,7 +178,7 @@ class Session:
 
     def rerender(
         self,
-        base: Sample,
+        base: Pair,
         labels: NDArray[Any],
         *,
         region: NDArray[np.bool_] | None = None,
@@ -190,7 +190,7 @@ class Session:
 
         Parameters
         ----------
-        base : Sample
+        base : Pair
             The image as it is, with the layout that it fits.
         labels : ndarray, (H, W), integer
             The layout that it shall fit; it must not change while the jobs run.
@@ -394,7 +394,7 @@ def _large_folder(seed: int) -> Path:
 
 
 def _rerendering(
-    base: Sample,
+    base: Pair,
     labels: NDArray[Any],
     region: NDArray[np.bool_] | None,
     values: dict[str, Any],

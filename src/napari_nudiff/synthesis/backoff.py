@@ -46,7 +46,7 @@ def within_memory(start: Callable[[Request], Job], request: Request, shape: tupl
 
     Returns
     -------
-    Sample
+    Pair
         Its provenance has the request that succeeded.
 
     Raises

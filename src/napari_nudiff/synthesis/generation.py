@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from napari_nudiff.checkpoints import find_checkpoint
 from napari_nudiff.dataset.images import read_layout, write_text
-from napari_nudiff.dataset.pair import Layout, turned
-from napari_nudiff.dataset.sample import Sample, write_sample
+from napari_nudiff.dataset.pair import Layout, Pair, turned
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected
 from napari_nudiff.nuclei.perturbation import perturb
@@ -49,7 +49,7 @@ _BYTES_A_PROCESS = 1_000_000_000  # on a CPU, at 256 px
 _DENSITY, _MEAN_AREA_PX = 0.2, 350.0  # scattered, where none is asked for
 _WAITING = 4  # finished pairs that wait for the disk
 GO_ON = "Complete pairs are kept; run the same command again to go on."
-Labels = NDArray[np.int32]
+Labels = NDArray[np.integer]
 
 
 class Made(NamedTuple):
@@ -126,7 +126,7 @@ def make(plan: GenerationPlan, number: int) -> Job:
 
     Returns
     -------
-    Sample
+    Pair
         Its provenance makes it again without the plan, and tells the lineage of its layout.
     """
     item = item_of(plan, number)
@@ -365,7 +365,7 @@ class _Writer:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write pairs")
         self._waiting: deque[tuple[int, Future[Any]]] = deque()
 
-    def write(self, number: int, sample: Sample) -> None:
+    def write(self, number: int, sample: Pair) -> None:
         """Write a pair soon."""
         writing = self._pool.submit(write_sample, self._out, stem_of(number), sample)
         self._waiting.append((number, writing))

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nudiff.dataset.pair import Layout, pixels_sha256
-from napari_nudiff.dataset.sample import Sample, pack_layout
+from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
+from napari_nudiff.dataset.sample import pack_layout
 from napari_nudiff.diffusion.denoiser import Conditioning, Guided, to_signed
 from napari_nudiff.diffusion.weights import Model
 from napari_nudiff.errors import LayoutError, RequestError
@@ -104,7 +104,7 @@ def rerender(
 
     Returns
     -------
-    Sample
+    Pair
         Outside the region (see `changed_region`) its image is the given one, bit for bit. From its
         provenance `replay.request_of` makes it again: if the given image is none of ours, from
         that image too.
@@ -136,7 +136,7 @@ def rerender(
     if not (parent or {}).get("synthetic"):
         provenance["digital_source_type"] = "compositeWithTrainedAlgorithmicMedia"
     edited = yield from _rerendered(image, after, around, model, request)
-    return Sample(after, edited, provenance)
+    return Pair(Layout(after), edited, provenance=provenance)
 
 
 def extend_image(
@@ -168,7 +168,7 @@ def extend_image(
 
     Returns
     -------
-    Sample
+    Pair
         As from `rerender`: of the given image only what lies within the request's margin of the
         new part, or of a nucleus that grew, is rendered again.
 
@@ -302,7 +302,7 @@ def sample_layout_inside(labels: NDArray[np.integer], mask: Mask, request: Layou
 
     Returns
     -------
-    Sample
+    Pair
         Without an image. New nuclei have the ids above the highest; the others keep every pixel.
         From its provenance `replay.request_of` makes it again.
 
@@ -333,7 +333,7 @@ def extend_layout(labels: NDArray[np.integer], sides: Sides, request: LayoutRequ
 
     Returns
     -------
-    Sample
+    Pair
         As from `sample_layout_inside`, (H + top + bottom, W + left + right).
 
     Raises
@@ -365,7 +365,7 @@ def sampled_inside(labels: Labels, mask: Mask, request: LayoutRequest, growing: 
         "region": pack_layout(mask.astype(np.int32)),
         "growing": growing,
     }
-    return Sample(drawn, None, provenance)
+    return Pair(Layout(drawn), provenance=provenance)
 
 
 class _Redrawing:

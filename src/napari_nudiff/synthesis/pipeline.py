@@ -15,8 +15,8 @@ from torch import Tensor
 
 from napari_nudiff import __version__
 from napari_nudiff.checkpoints import Checkpoint, find_checkpoint, load_model
-from napari_nudiff.dataset.pair import Layout
-from napari_nudiff.dataset.sample import SCHEMA, Sample, pack_layout
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import SCHEMA, pack_layout
 from napari_nudiff.diffusion.denoiser import (
     UNCONDITIONAL,
     Conditioning,
@@ -61,7 +61,7 @@ from napari_nudiff.synthesis.tiling import (
 Request = TypeVar("Request", bound=SynthesisRequest)
 Made = TypeVar("Made")
 
-Job = Generator[Progress, None, Sample]
+Job = Generator[Progress, None, Pair]
 Condition = Callable[[Window], Conditioning]
 Estimates = Generator[tuple[int, Tensor], None, None]
 
@@ -102,7 +102,7 @@ def sample_layout(request: LayoutRequest) -> Job:
 
     Returns
     -------
-    Sample
+    Pair
         Without an image.
 
     Raises
@@ -120,7 +120,7 @@ def sample_layout(request: LayoutRequest) -> Job:
         yield Progress("sample", step + 1, request.steps, structure_preview(x0))
     drawn = remove_specks(decoded(last, model), request.min_nucleus_px, keep_cut=True)
     labels = relabel_contiguous(smooth_outlines(drawn, request.smoothing_px))
-    return Sample(labels, None, provenance_of("layout", request, checkpoint, labels))
+    return Pair(Layout(labels), provenance=provenance_of("layout", request, checkpoint, labels))
 
 
 def _with_density(model: Model, request: LayoutRequest) -> LayoutRequest:
@@ -151,7 +151,7 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
 
     Returns
     -------
-    Sample
+    Pair
         The image, the labels, and a provenance from which `replay.request_of` makes both again.
 
     Raises
@@ -170,7 +170,9 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     for step, x0 in canvas.sample(guided, condition):
         image = to_uint8(stain.carry_back(x0))
         yield Progress("render", step + 1, request.steps, image)
-    return Sample(labels, image, provenance_of("render", request, checkpoint, labels))
+    return Pair(
+        Layout(labels), image, provenance=provenance_of("render", request, checkpoint, labels)
+    )
 
 
 def to_uint8(image: Tensor) -> NDArray[np.uint8]:

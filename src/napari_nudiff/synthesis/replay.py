@@ -38,7 +38,7 @@ def request_of(provenance: Provenance, image: Image | None = None) -> Job:
     Parameters
     ----------
     provenance : dict
-        As stored beside a sample, by `Sample.provenance`.
+        As stored beside a sample, by `Pair.provenance`.
     image : ndarray, (H, W, 3), uint8, optional
         The image that was edited. It is needed where it is none of ours; else it is made again.
 

@@ -70,7 +70,8 @@ def tiles_of(
             else:
                 target = own
             layout = Layout(labels, pair.classes, target)
-            tiles.append(Tile(layout, image, pair.name, pair.group, pair.source, look=look))
+            tile = Tile(layout, image, pair.name, pair.group, source=pair.source, look=look)
+            tiles.append(tile)
     return tiles
 
 

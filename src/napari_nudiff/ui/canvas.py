@@ -16,7 +16,7 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.nuclei.descriptors import UM_PER_PX
 from napari_nudiff.nuclei.edit import as_edit
 from napari_nudiff.nuclei.stain import style_of
@@ -160,7 +160,7 @@ class Canvas:
         metadata = {} if provenance is None else {"nudiff": provenance}
         return self._viewer.add_labels(labels, name=frame.name, metadata=metadata, **frame.spatial)
 
-    def add_sampled(self, sample: Sample, frame: Frame) -> Labels:
+    def add_sampled(self, sample: Pair, frame: Frame) -> Labels:
         """Add a sampled layout; its seed is part of its name."""
         name = f"{frame.name} s{sample.provenance['request']['seed']}"
         return self.add_layout(sample.labels, replace(frame, name=name), sample.provenance)
@@ -187,7 +187,7 @@ class Canvas:
         layer.selected_label = 1
         layer.mode = "paint"
 
-    def add_pair(self, sample: Sample, frame: Frame) -> tuple[Image, Labels]:
+    def add_pair(self, sample: Pair, frame: Frame) -> tuple[Image, Labels]:
         """Add a rendered image and, as outlines over it, its labels."""
         ending = f"{frame.name} s{sample.provenance['request']['seed']}"
         with self._selection_kept():
@@ -225,7 +225,7 @@ class Canvas:
             self.clear_preview()
         self.show_preview(image, frame)
 
-    def _finished_preview(self, sample: Sample, frame: Frame) -> Image:
+    def _finished_preview(self, sample: Pair, frame: Frame) -> Image:
         """The preview with the final image in it: quicker than another layer, without a flicker."""
         image, self._preview = self._preview, None
         if image is None or image not in self._viewer.layers:

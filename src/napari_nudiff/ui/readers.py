@@ -6,6 +6,7 @@ import copy
 import json
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from packaging.version import Version
 
-from napari_nudiff.dataset.pair_file import EXTENSION, Pair, read_pair
+from napari_nudiff.dataset.pair import Pair
+from napari_nudiff.dataset.pair_file import EXTENSION, read_pair
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.sample_data import LayerData
 
@@ -99,25 +101,24 @@ def _reader_of_folder(path: Path) -> Read | None:
 
 def pair_layers(pair: Pair) -> list[LayerData]:
     """A pair as an Image with Labels on it; without an image as a layout."""
-    sample = pair.sample
     place = {key: pair.spatial[key] for key in _SPATIAL if key in pair.spatial}
-    if sample.image is None:
-        return [(sample.labels, _attributes(pair, pair.name) | place, "labels")]
+    if pair.image is None:
+        return [(pair.labels, _attributes(pair, pair.name) | place, "labels")]
     image_name, labels_name = _names(pair)
     return [
-        (sample.image, _attributes(pair, image_name) | place | {"rgb": True}, "image"),
-        (sample.labels, _attributes(pair, labels_name) | place, "labels"),
+        (pair.image, _attributes(pair, image_name) | place | {"rgb": True}, "image"),
+        (pair.labels, _attributes(pair, labels_name) | place, "labels"),
     ]
 
 
 def _attributes(pair: Pair, name: str) -> dict[str, Any]:
-    provenance = pair.sample.provenance
+    provenance = pair.provenance
     return {"name": name, "metadata": {"nudiff": copy.deepcopy(provenance)} if provenance else {}}
 
 
 def _names(pair: Pair) -> tuple[str, str]:
     """Names as a render gets them in the viewer; a real image goes by its own."""
-    seed = pair.sample.provenance.get("request", {}).get("seed")
+    seed = pair.provenance.get("request", {}).get("seed")
     if seed is None:
         return pair.name, f"{pair.name} labels"
     return f"render {pair.name} s{seed}", f"labels {pair.name} s{seed}"
@@ -128,7 +129,7 @@ def _read_pair(path: Path) -> list[LayerData]:
 
 
 def _named(pair: Pair, name: str) -> Pair:
-    return pair if pair.name else Pair(pair.sample, name, pair.spatial, pair.notes)
+    return pair if pair.name else replace(pair, name=name)
 
 
 def _read_session(folder: Path) -> list[LayerData]:
@@ -183,9 +184,8 @@ def _is_request(path: Path) -> bool:
 def _read_request(path: Path) -> list[LayerData]:
     from napari_nudiff.dataset.sample import read_sample
 
-    sample = read_sample(path)
-    spatial = _in_um(sample.provenance.get("um_per_px"))
-    return pair_layers(Pair(sample, path.stem, spatial))
+    pair = read_sample(path)
+    return pair_layers(replace(pair, spatial=_in_um(pair.um_per_px)))
 
 
 def _is_large(folder: Path) -> bool:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtWidgets import QApplication
 
-from napari_nudiff.dataset.sample import Sample, unpack_layout
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import unpack_layout
 from napari_nudiff.errors import NudiffError, RequestError
 from napari_nudiff.nuclei.editing import extend_canvas
 from napari_nudiff.session import Session
@@ -93,10 +94,10 @@ class Studio:
         self.layer: Labels | None = None
         self.image: Image | None = None
         self.apply_at_once = True
-        self._last: WeakKeyDictionary[Labels, Sample] = WeakKeyDictionary()
+        self._last: WeakKeyDictionary[Labels, Pair] = WeakKeyDictionary()
         self._layer_of: dict[str, Labels | None] = {}
         self._shown: str | None = None
-        self._live: tuple[Task, Sample] | None = None
+        self._live: tuple[Task, Pair] | None = None
         results.removed.connect(self._on_removed)
         session.progressed.connect(self._on_progressed)
         session.finished.connect(self._on_finished)
@@ -194,7 +195,7 @@ class Studio:
             um_per_px=task.um_per_px,
         )
 
-    def _base(self, layer: Labels) -> Sample:
+    def _base(self, layer: Labels) -> Pair:
         """The image to change, with the layout that it fits."""
         if self.image is not None:
             return self._sample_of(self.image, layer)
@@ -205,7 +206,7 @@ class Studio:
             )
         return self._last[layer]
 
-    def _sample_of(self, image: Image, layer: Labels) -> Sample:
+    def _sample_of(self, image: Image, layer: Labels) -> Pair:
         provenance = image.metadata.get("nudiff", {})
         packed = provenance.get("layout")
         before = self.canvas.original_of(layer) if packed is None else unpack_layout(packed)
@@ -213,7 +214,7 @@ class Studio:
             raise RequestError(
                 "This layout is too large to remember how it was. Choose a region instead."
             )
-        return Sample(before, self.canvas.pixels_of(image), provenance)
+        return Pair(Layout(before), self.canvas.pixels_of(image), provenance=provenance)
 
     # Live
 
@@ -339,8 +340,8 @@ class Studio:
         if progress.note:
             self.hinted.emit(progress.note)
 
-    def _on_finished(self, sample: Sample | Pyramid, task: Task) -> None:
-        if not isinstance(sample, Sample):
+    def _on_finished(self, sample: Pair | Pyramid, task: Task) -> None:
+        if not isinstance(sample, Pair):
             self._add_pyramid(sample, task)
         elif task.kind in {"layout", "extended"}:
             self.canvas.clear_preview()
@@ -361,13 +362,13 @@ class Studio:
             "long as you need them."
         )
 
-    def _on_live(self, sample: Sample, task: Task) -> None:
+    def _on_live(self, sample: Pair, task: Task) -> None:
         self._live = task, sample
         assert sample.image is not None
         self.canvas.show_result(sample.image, task.frame)
         self.live_ended.emit(True)
 
-    def _keep(self, task: Task, sample: Sample) -> None:
+    def _keep(self, task: Task, sample: Pair) -> None:
         result = self.results.add(sample, task.frame.name, task.frame.spatial)
         self._layer_of[result.id] = task.layer
         if task.layer is not None:
@@ -377,7 +378,7 @@ class Studio:
         else:
             self.preview(result.id)
 
-    def _change_layout(self, sample: Sample, task: Task) -> None:
+    def _change_layout(self, sample: Pair, task: Task) -> None:
         assert task.layer is not None
         if not self.canvas.change_layout(task.layer, task.labels, sample.labels):
             self.layout_added.emit(self.canvas.add_sampled(sample, task.frame))

@@ -11,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.pair_file import Pair, write_pair
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import atomic_path
 from napari_nudiff.nuclei.structure import validate_layout
@@ -49,8 +49,14 @@ def write_nudiff(path: str, layers: Sequence[FullLayerData]) -> list[str]:
         image = _rgb(data, about_image)
         _require_same_place(about_image, about_labels)
     whole = cast("NDArray[np.int32]", labels)  # write_pair checks that the ids fit
-    sample = Sample(whole, image, _provenance(about_image, about_labels))
-    write_pair(Path(path), Pair(sample, _name(about_image, about_labels), _spatial(about_image)))
+    pair = Pair(
+        Layout(whole),
+        image,
+        _name(about_image, about_labels),
+        provenance=_provenance(about_image, about_labels),
+        spatial=_spatial(about_image),
+    )
+    write_pair(Path(path), pair)
     return [path]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.export.options import ExportOptions
-from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.errors import RequestError
 
 _MOST = np.iinfo(np.uint16).max
@@ -43,12 +42,11 @@ def content_of(pair: Pair, options: ExportOptions) -> Content:
     RequestError
         There are more nuclei than 16 bits can number.
     """
-    labels, image = pair.sample.labels, pair.sample.image
+    labels, image = pair.labels, pair.image
     assert image is not None, "candidates have images"
     ids, dense = np.unique(labels, return_inverse=True)
     dense = dense.reshape(labels.shape)
-    told = classes_in(pair)
-    names = [_class_name(told.get(int(i), ""), options) for i in ids]
+    names = [_class_name(pair.classes.get(int(i), ""), options) for i in ids]
     kept = (ids > 0) & np.array([name != "" for name in names])
     kept &= np.bincount(dense.ravel(), minlength=len(ids)) >= options.min_area_px
     if options.border == "drop":
@@ -64,14 +62,6 @@ def content_of(pair: Pair, options: ExportOptions) -> Content:
     classes = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
     dropped = int(np.count_nonzero(ids > 0)) - count
     return Content(np.ascontiguousarray(image), numbers[dense], classes, dropped)
-
-
-def classes_in(pair: Pair) -> dict[int, str]:
-    """Names of the classes of nuclei by their ids, where somebody told them."""
-    told = pair.notes.get("classes", pair.sample.provenance.get("classes"))
-    if not isinstance(told, Mapping):
-        return {}
-    return {int(i): str(name) for i, name in told.items() if str(i).isdecimal()}
 
 
 def _class_name(told: str, options: ExportOptions) -> str:

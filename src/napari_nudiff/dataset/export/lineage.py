@@ -24,7 +24,7 @@ def roots_of(provenance: Mapping[str, Any]) -> set[str]:
     Parameters
     ----------
     provenance : mapping
-        As of a `Sample`; a part of it may be missing.
+        As of a `Pair`; a part of it may be missing.
     """
     stored: list[object] = []
     for here, lineage in _ancestry(provenance):

@@ -21,8 +21,7 @@ from napari_nudiff.dataset.export.lineage import families, given_layout, roots_o
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.split import split_families
 from napari_nudiff.dataset.groups import matches
-from napari_nudiff.dataset.pair import Layout, pixels_sha256
-from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
 from napari_nudiff.dataset.review import Grade
 from napari_nudiff.dataset.writers.member import TEST, TRAIN, VAL
 from napari_nudiff.errors import DatasetError, NudiffError, RequestError
@@ -230,11 +229,11 @@ class _Judge:
             if candidate.synthetic:
                 return
         row = _row(number, candidate, pair, content, image_sha256, grade)
-        provenance = pair.sample.provenance
+        provenance = pair.provenance
         if not reason:
             self.images.add(image_sha256)
             self._note_model(row, provenance)
-        keys = roots_of(provenance) | Layout(pair.sample.labels).keys()
+        keys = roots_of(provenance) | pair.layout.keys()
         keys |= {f"group {candidate.group}"} if candidate.group else set()
         fingerprints = Layout(content.labels).nuclei_fingerprints()
         if pair.unscaled is not None:  # layouts that were edited by hand are of their scale
@@ -387,11 +386,10 @@ def _row(
     image_sha256: str,
     grade: Grade | None,
 ) -> Row:
-    provenance = pair.sample.provenance
+    provenance = pair.provenance
     request = provenance.get("request", {})
     checkpoint = provenance.get("checkpoint", {})
     height, width = content.labels.shape
-    um_per_px = provenance.get("um_per_px")
     return Row(
         index=number,
         name=candidate.name,
@@ -402,7 +400,7 @@ def _row(
         group=candidate.group,
         height_px=height,
         width_px=width,
-        um_per_px=float(um_per_px) if isinstance(um_per_px, int | float) else None,
+        um_per_px=pair.um_per_px,
         nuclei=len(content.classes),
         dropped=content.dropped,
         class_counts=dict(sorted(Counter(content.classes).items())),
@@ -412,7 +410,7 @@ def _row(
         checkpoint_sha256=str(request.get("checkpoint_sha256", "")),
         checkpoint_licence=str(checkpoint.get("licence", "")),
         request_sha256=_request_sha256(request),
-        layout_sha256=Layout(pair.sample.labels).sha256(),
+        layout_sha256=pair.layout.sha256(),
         image_sha256=image_sha256,
         nuclei_sha256=Layout(content.labels).nuclei_sha256(),
         realism=getattr(grade, "realism", None),

@@ -228,7 +228,7 @@ def _member(candidate: Candidate, row: Row, plan: Plan) -> Member:
         )
     numbers = {name: number for number, name in enumerate(plan.class_names, start=1)}
     classes = np.array([numbers[name] for name in content.classes], np.int64)
-    provenance = {"synthetic": row.synthetic, **pair.sample.provenance}
+    provenance = {"synthetic": row.synthetic, **pair.provenance}
     return Member(row.name, content.image, content.labels, classes, row.um_per_px, provenance)
 
 
