@@ -135,13 +135,13 @@ def _with_density(model: Model, request: LayoutRequest) -> LayoutRequest:
     return replace(request, density=round(min(density, 0.9), 4), mean_area_px=round(area_px, 1))
 
 
-def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
+def render(layout: Layout | NDArray[np.integer], request: RenderRequest) -> Job:
     """Render an H&E image that fits a layout of nuclei.
 
     Parameters
     ----------
-    labels : ndarray, (H, W), integer
-        Instance labels, 0 = background; each side at least 64 px.
+    layout : Layout, or ndarray, (H, W), integer
+        Instance labels, 0 = background; each side at least 64 px. Nuclei keep their classes.
     request : RenderRequest
 
     Yields
@@ -158,7 +158,8 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     ------
     LayoutError, RequestError, CheckpointError
     """
-    labels = checked_layout(labels)
+    layout = layout if isinstance(layout, Layout) else Layout(layout)
+    labels = checked_layout(layout.labels)
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "image")
     canvas = Canvas(model, request, labels.shape)
@@ -170,9 +171,8 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Job:
     for step, x0 in canvas.sample(guided, condition):
         image = to_uint8(stain.carry_back(x0))
         yield Progress("render", step + 1, request.steps, image)
-    return Pair(
-        Layout(labels), image, provenance=provenance_of("render", request, checkpoint, labels)
-    )
+    provenance = provenance_of("render", request, checkpoint, labels)
+    return Pair(replace(layout, labels=labels), image, provenance=provenance)
 
 
 def to_uint8(image: Tensor) -> NDArray[np.uint8]:

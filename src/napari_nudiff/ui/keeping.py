@@ -9,7 +9,7 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
-from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.dataset.pair_file import EXTENSION, write_pair
 from napari_nudiff.errors import NudiffError
 from napari_nudiff.session import Session
@@ -111,7 +111,7 @@ class Keeping:
         self.results.restore(stored, adopt=adopt)
         for pair in stored.layouts:
             frame = Frame(pair.name, pair.spatial)
-            self._canvas.add_layout(pair.labels, frame, pair.provenance or None)
+            self._canvas.add_layout(pair.layout, frame, pair.provenance or None)
         if "settings" in stored.about:
             self._session.apply_values(stored.about["settings"])
         if stored.damaged:
@@ -121,7 +121,7 @@ class Keeping:
 
     def _layout_of(self, layer: Any) -> Pair:
         frame = Frame.of(layer)
-        layout, provenance = Layout(self._canvas.copy_of(layer)), layer.metadata.get("nudiff", {})
+        layout, provenance = self._canvas.copy_of(layer), layer.metadata.get("nudiff", {})
         return Pair(layout, name=frame.name, provenance=provenance, spatial=frame.spatial)
 
     def _on_saved(self, error: JobError | None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -46,7 +47,9 @@ class Task:
     layer : Labels, optional
         The layout that it was made of, or for.
     labels : ndarray, optional
-        That layout as it was then.
+        Of that layout, as they were then.
+    classes : mapping of int to str
+        Of its nuclei by their ids.
     single : bool
         Whether it is the only one that was asked for.
     """
@@ -55,6 +58,7 @@ class Task:
     frame: Frame
     layer: Labels | None = None
     labels: Any = None
+    classes: Mapping[int, str] = field(default_factory=dict)
     single: bool = True
 
     @property
@@ -119,7 +123,7 @@ class Studio:
         """Add an empty layout and hand the user the brush."""
         settings = self.session.layout
         empty = np.zeros((settings.height_px, settings.width_px), dtype=np.int32)
-        layer = self.canvas.add_layout(empty, self._new_frame())
+        layer = self.canvas.add_layout(Layout(empty), self._new_frame())
         self.canvas.start_painting(layer)
         self.layout_added.emit(layer)
 
@@ -148,7 +152,8 @@ class Studio:
             self.session.extend(task.labels, sides, task, task.um_per_px)
         else:
             extended = extend_canvas(task.labels, top, right, bottom, left)
-            self.layout_added.emit(self.canvas.add_layout(extended, task.frame))
+            layout = Layout(extended, task.classes)
+            self.layout_added.emit(self.canvas.add_layout(layout, task.frame))
 
     # Images
 
@@ -329,7 +334,8 @@ class Studio:
             self.hinted.emit("There is no layout to render yet. Press New or Sample first.")
             return None
         try:
-            return Task(kind, Frame.of(self.layer), self.layer, self.canvas.copy_of(self.layer))
+            layout = self.canvas.copy_of(self.layer)
+            return Task(kind, Frame.of(self.layer), self.layer, layout.labels, layout.classes)
         except Exception as error:  # a layer may be read from a disk, lazily
             self._on_failed(JobError.of(error))
             return None
@@ -342,8 +348,11 @@ class Studio:
 
     def _on_finished(self, sample: Pair | Pyramid, task: Task) -> None:
         if not isinstance(sample, Pair):
-            self._add_pyramid(sample, task)
-        elif task.kind in {"layout", "extended"}:
+            self._add_pyramid(sample._replace(classes=task.classes), task)
+            return
+        # Models know no classes: the nuclei that one was given keep theirs, by their ids.
+        sample = replace(sample, layout=replace(sample.layout, classes=task.classes))
+        if task.kind in {"layout", "extended"}:
             self.canvas.clear_preview()
             self.layout_added.emit(self.canvas.add_sampled(sample, task.frame))
         elif task.kind == "inside":

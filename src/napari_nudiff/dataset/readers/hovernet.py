@@ -25,8 +25,11 @@ def find_hovernet(tree: Tree) -> list[LabelledImage]:
 def _load(image: Path, path: Path) -> Loaded:
     labels, types = read_instances(path), _types(path)
     loaded = Loaded(read_array(image), labels, read_um_per_px(image))
-    if types is None or types.shape != labels.shape:
-        return loaded
+    return loaded if types is None or types.shape != labels.shape else with_types(loaded, types)
+
+
+def with_types(loaded: Loaded, types: NDArray[Any]) -> Loaded:
+    """What was read, with the number of the class of each pixel."""
     numbers = np.unique(types[types > 0]).tolist()
     names = {int(number): f"type {int(number)}" for number in numbers}
     return loaded._replace(types=types, type_names=names)
@@ -36,6 +39,16 @@ def _types(path: Path) -> NDArray[Any] | None:
     """``type_map`` of a file that could be read before; None where it has none."""
     types: NDArray[Any] | None = scipy.io.loadmat(path, variable_names=[_TYPES]).get(_TYPES)
     return types
+
+
+def read_classes(path: Path, labels: NDArray[Any]) -> dict[int, str]:
+    """Classes by the ids of nuclei, of a file whose ``inst_map`` was read."""
+    types = _types(path)
+    if types is None or types.shape != labels.shape:
+        return {}
+    ids, first = np.unique(labels, return_index=True)
+    numbers = zip(ids.tolist(), types.ravel()[first].tolist(), strict=True)
+    return {i: f"type {int(n)}" for i, n in numbers if i > 0 and n > 0}
 
 
 def read_instances(path: Path) -> NDArray[Any]:
