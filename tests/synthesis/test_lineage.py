@@ -17,13 +17,13 @@ import pytest
 import scipy.io
 import tifffile
 
-from napari_nudiff.dataset.candidates import Candidate, candidate_of, find_candidates, find_real
+from napari_nudiff.dataset.candidates import candidate_of, find_candidates, find_real
 from napari_nudiff.dataset.checks import Rules
 from napari_nudiff.dataset.export.options import ExportOptions, Gate
 from napari_nudiff.dataset.export.plan import Plan, plan_set
 from napari_nudiff.dataset.export.writing import write_set
 from napari_nudiff.dataset.images import write_layout, write_rgb
-from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pair import Layout, Pair, PairRef
 from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.dataset.preparation import prepare
 from napari_nudiff.dataset.survey import PrepareConfig, survey
@@ -175,13 +175,15 @@ def plan_of(files: list[Path], checkpoint: str, perturb: float) -> GenerationPla
     )
 
 
-def pairs_from(files: list[Path], out: Path, checkpoint: str, perturb: float) -> list[Candidate]:
+def pairs_from(
+    files: list[Path], out: Path, checkpoint: str, perturb: float
+) -> list[PairRef[Pair]]:
     for _ in generate(plan_of(files, checkpoint, perturb), out):
         pass
     return find_candidates(out)
 
 
-def as_of_version_0_1(candidate: Candidate) -> Candidate:
+def as_of_version_0_1(candidate: PairRef[Pair]) -> PairRef[Pair]:
     """The same pair as it was written before layouts had fingerprints without ids."""
     pair = candidate.load()
     provenance = dict(pair.provenance)
@@ -191,7 +193,7 @@ def as_of_version_0_1(candidate: Candidate) -> Candidate:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, tiny_checkpoint) -> dict[str, list[Candidate]]:
+def made(tmp_path_factory, tiny_checkpoint) -> dict[str, list[PairRef[Pair]]]:
     """Parts of the layouts of all patients, turned and mirrored, by how they were made."""
     folder = tmp_path_factory.mktemp("made")
     labels = sorted((write_format("labels", folder / "as-labels") / "labels").iterdir())
@@ -206,25 +208,25 @@ def made(tmp_path_factory, tiny_checkpoint) -> dict[str, list[Candidate]]:
     return found
 
 
-def nudiff_files(candidates: list[Candidate], folder: Path) -> list[Candidate]:
+def nudiff_files(candidates: list[PairRef[Pair]], folder: Path) -> list[PairRef[Pair]]:
     folder.mkdir()
     for candidate in candidates:
         write_pair(folder / f"{candidate.name}.nudiff", candidate.load())
     return find_candidates(folder)
 
 
-def given_file(candidate: Candidate) -> str:
+def given_file(candidate: PairRef[Pair]) -> str:
     return Path(candidate.about()["lineage"]["origin"]["file"]).stem
 
 
-def planned(pairs: list[Candidate], real: list[Candidate], **options: object) -> Plan:
+def planned(pairs: list[PairRef[Pair]], real: list[PairRef[Pair]], **options: object) -> Plan:
     steps = plan_set(
         pairs + real, ExportOptions(**{"test_groups": (f"{HELD_OUT}*",), "val": 0, **options})
     )
     return completed(steps)
 
 
-def assert_none_leaks(plan: Plan, pairs: list[Candidate]) -> None:
+def assert_none_leaks(plan: Plan, pairs: list[PairRef[Pair]]) -> None:
     """What was made from the other patients' layouts is trained on, and nothing else."""
     assert {row.split for row in plan.rows if not row.synthetic} == {"train", "test"}
     used = {row.index for row in plan.rows if row.synthetic}

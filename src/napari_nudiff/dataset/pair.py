@@ -8,9 +8,10 @@ ids are.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from scipy import ndimage
 
 from napari_nudiff.nuclei.layout import relabel_contiguous, split_disconnected
 
+Read = TypeVar("Read")
 Window = tuple[slice, slice]
 """Rows and columns."""
 
@@ -206,6 +208,44 @@ class Pair:
         """
         scales = [self] if self.unscaled is None else [self, self.unscaled]
         return np.concatenate([pair.layout.nuclei_fingerprints() for pair in scales])
+
+
+@dataclass(frozen=True)
+class PairRef(Generic[Read]):
+    """A pair that is not read yet.
+
+    Attributes
+    ----------
+    name : str
+        Need not be unique.
+    source : str
+        Where it lies, as a user knows it.
+    load : callable
+        Reads it; raises DatasetError where it cannot.
+    group : str
+        What no split may tear apart, such as a patient or a slide; empty where it is unknown.
+    held_out : bool
+        Whether it was kept from training before.
+    path : Path or None
+        File of the image, where it has one of its own.
+    synthetic : bool
+        Whether a model made the image.
+    about : callable
+        Reads its provenance without the pixels.
+    starred, applied : bool
+        In the session that it was made in.
+    """
+
+    name: str
+    source: str
+    load: Callable[[], Read]
+    group: str = ""
+    held_out: bool = False
+    path: Path | None = None
+    synthetic: bool = False
+    about: Callable[[], dict[str, Any]] = dict
+    starred: bool = False
+    applied: bool = False
 
 
 def turned(plane: NDArray[Any], turns: int, mirrored: bool) -> NDArray[Any]:

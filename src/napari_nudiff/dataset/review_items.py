@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_nudiff.dataset.candidates import Candidate, find_candidates, find_real
+from napari_nudiff.dataset.candidates import find_candidates, find_real
 from napari_nudiff.dataset.masks import as_rgb
-from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
+from napari_nudiff.dataset.pair import Layout, Pair, PairRef, pixels_sha256
 from napari_nudiff.dataset.readers.files import IMAGE_SUFFIXES, read_array
 from napari_nudiff.errors import DatasetError, NudiffError
 
@@ -156,7 +156,7 @@ def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def _item(candidate: Candidate) -> Item:
+def _item(candidate: PairRef[Pair]) -> Item:
     sample = candidate.load()
     if sample.image is None:
         raise DatasetError(f"{candidate.source} holds a layout without an image.")
@@ -171,7 +171,7 @@ def _item(candidate: Candidate) -> Item:
     )
 
 
-def _find_real(source: Path) -> list[Candidate]:
+def _find_real(source: Path) -> list[PairRef[Pair]]:
     """Labelled images; where a folder has none, its images as they are."""
     try:
         return find_real(source)
@@ -181,10 +181,10 @@ def _find_real(source: Path) -> list[Candidate]:
         raise
 
 
-def _plain_images(source: Path) -> list[Candidate]:
+def _plain_images(source: Path) -> list[PairRef[Pair]]:
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     return [
-        Candidate(path.stem, str(path), partial(_load_plain, path), dict, synthetic=False)
+        PairRef(path.stem, str(path), partial(_load_plain, path))
         for path in files
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
     ]

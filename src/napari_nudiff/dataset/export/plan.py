@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.candidates import Candidate
 from napari_nudiff.dataset.export.content import Content, content_of
 from napari_nudiff.dataset.export.lineage import families, given_layout, roots_of
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.split import split_families
 from napari_nudiff.dataset.groups import matches
-from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
+from napari_nudiff.dataset.pair import Layout, Pair, PairRef, pixels_sha256
 from napari_nudiff.dataset.review import Grade
 from napari_nudiff.dataset.writers.member import TEST, TRAIN, VAL
 from napari_nudiff.errors import DatasetError, NudiffError, RequestError
@@ -144,7 +143,7 @@ class Plan:
 
 
 def plan_set(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[PairRef[Pair]],
     options: ExportOptions,
     grades: Mapping[str, Grade] | None = None,
     *,
@@ -154,7 +153,7 @@ def plan_set(
 
     Parameters
     ----------
-    candidates : sequence of Candidate
+    candidates : sequence of PairRef
     options : ExportOptions
     grades : mapping, optional
         By the `pixels_sha256` of an image.
@@ -212,7 +211,7 @@ class _Judge:
         self.complaints: list[str] = []
         self.warnings: list[str] = []
 
-    def look_at(self, number: int, candidate: Candidate) -> None:
+    def look_at(self, number: int, candidate: PairRef[Pair]) -> None:
         if reason := self._session_reason(candidate):
             self.left_out[reason] += 1
             return
@@ -241,7 +240,7 @@ class _Judge:
         told, given = self._told(candidate), given_layout(provenance)
         self.seen.append(_Seen(row, keys, fingerprints, told, given, bool(reason)))
 
-    def _session_reason(self, candidate: Candidate) -> str:
+    def _session_reason(self, candidate: PairRef[Pair]) -> str:
         """Why a pair is left out, as far as its session tells; empty if it is not."""
         gate = self.options.gate
         if not candidate.synthetic or not (gate.starred or gate.applied):
@@ -251,7 +250,7 @@ class _Judge:
         return "" if wanted else f"not {' or '.join(asked)}"
 
     def _reason(
-        self, candidate: Candidate, content: Content, image_sha256: str, grade: Grade | None
+        self, candidate: PairRef[Pair], content: Content, image_sha256: str, grade: Grade | None
     ) -> str:
         """Why a pair is left out; empty if it is not."""
         gate = self.options.gate
@@ -273,14 +272,14 @@ class _Judge:
                 return f"{name} below {least:g}"
         return ""
 
-    def _told(self, candidate: Candidate) -> str:
+    def _told(self, candidate: PairRef[Pair]) -> str:
         """The split that somebody decided for a real image."""
         if candidate.synthetic:
             return ""
         for split, patterns in ((TEST, self.options.test_groups), (VAL, self.options.val_groups)):
             if any(matches(candidate.name, candidate.group, pattern) for pattern in patterns):
                 return split
-        return candidate.split
+        return TEST if candidate.held_out else ""
 
     def _note_model(self, row: Row, provenance: Mapping[str, Any]) -> None:
         if row.checkpoint_sha256:
@@ -364,7 +363,7 @@ def _of_unknown_layout(file: str, pairs: Sequence[str]) -> str:
     )
 
 
-def _check_patterns(candidates: Sequence[Candidate], options: ExportOptions) -> None:
+def _check_patterns(candidates: Sequence[PairRef[Pair]], options: ExportOptions) -> None:
     """A patient misspelt would be trained on, and nobody would know."""
     real = [candidate for candidate in candidates if not candidate.synthetic]
     for split, patterns in ((TEST, options.test_groups), (VAL, options.val_groups)):
@@ -380,7 +379,7 @@ def _check_patterns(candidates: Sequence[Candidate], options: ExportOptions) -> 
 
 def _row(
     number: int,
-    candidate: Candidate,
+    candidate: PairRef[Pair],
     pair: Pair,
     content: Content,
     image_sha256: str,

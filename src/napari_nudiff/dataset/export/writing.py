@@ -18,12 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from filelock import FileLock, Timeout
 
-from napari_nudiff.dataset.candidates import Candidate
 from napari_nudiff.dataset.export.content import content_of
 from napari_nudiff.dataset.export.datasheet import DATASHEET, LICENCES, datasheet, licence_notes
 from napari_nudiff.dataset.export.manifest import read_set_index, write_index, write_manifest
 from napari_nudiff.dataset.export.plan import Plan, Row, Step
-from napari_nudiff.dataset.pair import Layout, pixels_sha256
+from napari_nudiff.dataset.pair import Layout, Pair, PairRef, pixels_sha256
 from napari_nudiff.dataset.writers import FORMATS, PART
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole
 from napari_nudiff.errors import DatasetError
@@ -81,7 +80,7 @@ def part_of(out: Path) -> Path:
 
 def write_set(
     out: Path,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[PairRef[Pair]],
     plan: Plan,
     *,
     overwrite: bool = False,
@@ -92,7 +91,7 @@ def write_set(
     Parameters
     ----------
     out : Path
-    candidates : sequence of Candidate
+    candidates : sequence of PairRef
         Those that were planned with.
     plan : Plan
     overwrite : bool
@@ -200,7 +199,7 @@ def _shards(plan: Plan) -> list[_Part]:
 
 
 def _write_shard(
-    folder: Path, part: _Part, candidates: Sequence[Candidate], plan: Plan
+    folder: Path, part: _Part, candidates: Sequence[PairRef[Pair]], plan: Plan
 ) -> Iterator[float]:
     """Yields the share that is done."""
     members = tuple(_member(candidates[row.index], row, plan) for row in part.rows)
@@ -215,7 +214,7 @@ def _write_shard(
             file.write(json.dumps({"name": member.name, "provenance": member.provenance}) + "\n")
 
 
-def _member(candidate: Candidate, row: Row, plan: Plan) -> Member:
+def _member(candidate: PairRef[Pair], row: Row, plan: Plan) -> Member:
     pair = candidate.load()
     content = content_of(pair, plan.options)
     if (pixels_sha256(content.image), Layout(content.labels).nuclei_sha256()) != (
