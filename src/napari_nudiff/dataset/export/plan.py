@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.export.content import Content, content_of
+from napari_nudiff.dataset.export.content import content_of
 from napari_nudiff.dataset.export.lineage import families, given_layout, roots_of
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.split import split_families
 from napari_nudiff.dataset.groups import matches
-from napari_nudiff.dataset.pair import Layout, Pair, PairRef, pixels_sha256
+from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.dataset.review import Grade
 from napari_nudiff.dataset.writers.member import TEST, TRAIN, VAL
 from napari_nudiff.errors import DatasetError, NudiffError, RequestError
@@ -217,26 +217,24 @@ class _Judge:
             return
         try:
             pair = candidate.load()
-            content = content_of(pair, self.options)
+            content, dropped = content_of(pair, self.options)
         except NudiffError as error:
             self.complaints.append(f"{candidate.source}: {error}")
             return
-        image_sha256 = pixels_sha256(content.image)
+        image_sha256 = content.pixels_sha256()
         grade = self.grades.get(image_sha256)
         if reason := self._reason(candidate, content, image_sha256, grade):
             self.left_out[reason] += 1
             if candidate.synthetic:
                 return
-        row = _row(number, candidate, pair, content, image_sha256, grade)
+        row = _row(number, candidate, pair, content, dropped, image_sha256, grade)
         provenance = pair.provenance
         if not reason:
             self.images.add(image_sha256)
             self._note_model(row, provenance)
         keys = roots_of(provenance) | pair.layout.keys()
         keys |= {f"group {candidate.group}"} if candidate.group else set()
-        fingerprints = Layout(content.labels).nuclei_fingerprints()
-        if pair.unscaled is not None:  # layouts that were edited by hand are of their scale
-            fingerprints = np.append(fingerprints, pair.unscaled.layout.nuclei_fingerprints())
+        fingerprints = content.nuclei_fingerprints()
         told, given = self._told(candidate), given_layout(provenance)
         self.seen.append(_Seen(row, keys, fingerprints, told, given, bool(reason)))
 
@@ -250,7 +248,7 @@ class _Judge:
         return "" if wanted else f"not {' or '.join(asked)}"
 
     def _reason(
-        self, candidate: PairRef[Pair], content: Content, image_sha256: str, grade: Grade | None
+        self, candidate: PairRef[Pair], content: Pair, image_sha256: str, grade: Grade | None
     ) -> str:
         """Why a pair is left out; empty if it is not."""
         gate = self.options.gate
@@ -381,7 +379,8 @@ def _row(
     number: int,
     candidate: PairRef[Pair],
     pair: Pair,
-    content: Content,
+    content: Pair,
+    dropped: int,
     image_sha256: str,
     grade: Grade | None,
 ) -> Row:
@@ -401,8 +400,8 @@ def _row(
         width_px=width,
         um_per_px=pair.um_per_px,
         nuclei=len(content.classes),
-        dropped=content.dropped,
-        class_counts=dict(sorted(Counter(content.classes).items())),
+        dropped=dropped,
+        class_counts=dict(sorted(Counter(content.classes.values()).items())),
         seed=request.get("seed"),
         guidance=request.get("guidance"),
         checkpoint=str(checkpoint.get("name", "")),
@@ -411,7 +410,7 @@ def _row(
         request_sha256=_request_sha256(request),
         layout_sha256=pair.layout.sha256(),
         image_sha256=image_sha256,
-        nuclei_sha256=Layout(content.labels).nuclei_sha256(),
+        nuclei_sha256=content.layout.nuclei_sha256(),
         realism=getattr(grade, "realism", None),
         correctness=getattr(grade, "correctness", None),
     )

@@ -22,7 +22,7 @@ from napari_nudiff.dataset.export.content import content_of
 from napari_nudiff.dataset.export.datasheet import DATASHEET, LICENCES, datasheet, licence_notes
 from napari_nudiff.dataset.export.manifest import read_set_index, write_index, write_manifest
 from napari_nudiff.dataset.export.plan import Plan, Row, Step
-from napari_nudiff.dataset.pair import Layout, Pair, PairRef, pixels_sha256
+from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.dataset.writers import FORMATS, PART
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole
 from napari_nudiff.errors import DatasetError
@@ -216,8 +216,8 @@ def _write_shard(
 
 def _member(candidate: PairRef[Pair], row: Row, plan: Plan) -> Member:
     pair = candidate.load()
-    content = content_of(pair, plan.options)
-    if (pixels_sha256(content.image), Layout(content.labels).nuclei_sha256()) != (
+    content, _ = content_of(pair, plan.options)
+    if (content.pixels_sha256(), content.layout.nuclei_sha256()) != (
         row.image_sha256,
         row.nuclei_sha256,
     ):
@@ -226,9 +226,10 @@ def _member(candidate: PairRef[Pair], row: Row, plan: Plan) -> Member:
             "complete is kept where its pairs are the same."
         )
     numbers = {name: number for number, name in enumerate(plan.class_names, start=1)}
-    classes = np.array([numbers[name] for name in content.classes], np.int64)
+    classes = np.array([numbers[name] for name in content.classes.values()], np.int64)
     provenance = {"synthetic": row.synthetic, **pair.provenance}
-    return Member(row.name, content.image, content.labels, classes, row.um_per_px, provenance)
+    labels = content.labels.astype(np.uint16, copy=False)
+    return Member(row.name, content.pixels, labels, classes, row.um_per_px, provenance)
 
 
 def _finish(folder: Path, plan: Plan, journal: _Journal) -> None:
