@@ -19,8 +19,7 @@ from napari_nudiff.dataset.candidates import find_candidates
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.images import read_layout, write_layout
-from napari_nudiff.dataset.pair import Layout
-from napari_nudiff.dataset.pairs import turned
+from napari_nudiff.dataset.pair import Layout, turned
 from napari_nudiff.dataset.sample import read_sample
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import scatter_nuclei
