@@ -27,8 +27,9 @@ from scipy.spatial.distance import pdist
 
 from napari_nudiff.checkpoints import DEFAULT_IMAGE
 from napari_nudiff.dataset.images import write_rgb
-from napari_nudiff.dataset.pairs import Pair, load_pairs
-from napari_nudiff.evaluation.agreement import Field, Score, score
+from napari_nudiff.dataset.pair import Pair
+from napari_nudiff.dataset.pairs import load_pairs
+from napari_nudiff.evaluation.agreement import Score, score
 from napari_nudiff.evaluation.distance import kid, standardised
 from napari_nudiff.evaluation.features import JudgeFeatures
 from napari_nudiff.evaluation.resampling import NOT_MEASURED, Interval
@@ -69,7 +70,7 @@ def main() -> None:
 
 def _measured(
     judge: Segmenter,
-    fields: list[Field],
+    fields: list[Pair],
     crops: np.ndarray,
     sampler: str,
     steps: int,
@@ -120,7 +121,7 @@ def _kid(judge: Segmenter, images: list[np.ndarray], crops: np.ndarray) -> Inter
     return kid(made, real)
 
 
-def _apart(judge: Segmenter, fields: list[Field], made: list[np.ndarray]) -> float:
+def _apart(judge: Segmenter, fields: list[Pair], made: list[np.ndarray]) -> float:
     """Mean distance of renders to their real images, in mean distances between real images."""
     extract = JudgeFeatures(judge)
     images = np.stack([f.image for f in fields])

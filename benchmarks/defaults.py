@@ -43,7 +43,8 @@ from napari_nudiff.checkpoints import (
     load_model,
 )
 from napari_nudiff.dataset.images import read_layout, read_rgb, write_layout, write_rgb, write_text
-from napari_nudiff.evaluation.agreement import Field, Score, difference, score, summary
+from napari_nudiff.dataset.pair import Pair
+from napari_nudiff.evaluation.agreement import Score, difference, score, summary
 from napari_nudiff.evaluation.coverage import Coverage, measure_coverage
 from napari_nudiff.evaluation.distance import standardised
 from napari_nudiff.evaluation.features import JudgeFeatures
@@ -78,7 +79,7 @@ class Item:
     name: str
     labels: np.ndarray
     seed: int
-    field: Field | None = None
+    field: Pair | None = None
 
 
 class Variant:
@@ -187,7 +188,7 @@ def _table(
     variants: Sequence[Variant],
     items: Sequence[Item],
     real: Sequence[Score],
-    crops: tuple[list[Field], list[Field]],
+    crops: tuple[list[Pair], list[Pair]],
 ) -> list[str]:
     """Rows of Markdown; the first are real images."""
     extract = JudgeFeatures(judge)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_nudiff.dataset.sample import Sample, write_sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.dataset.writers import FORMATS
 from napari_nudiff.dataset.writers.member import Member, Shard
 from napari_nudiff.nuclei.layout import scatter_nuclei
@@ -69,7 +70,7 @@ def write(name: str, folder: Path, members: tuple[Member, ...]) -> None:
         FORMATS[name].write(folder, Shard("train", 0, members, ("nucleus",)))
         return
     for each in members:
-        write_sample(folder, each.name, Sample(each.labels.astype(np.int32), each.image))
+        write_sample(folder, each.name, Pair(Layout(each.labels.astype(np.int32)), each.image))
 
 
 if __name__ == "__main__":

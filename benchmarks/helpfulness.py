@@ -32,7 +32,7 @@ import numpy as np
 
 from napari_nudiff.checkpoints import DEFAULT_IMAGE, find_checkpoint
 from napari_nudiff.dataset.images import read_rgb, write_rgb, write_text
-from napari_nudiff.dataset.pairs import Pair
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.dataset.subset import cut
 from napari_nudiff.evaluation.resampling import mean_interval
 from napari_nudiff.evaluation.segmenter import (
@@ -74,10 +74,8 @@ def _patches(training: Sequence[Pair], args: argparse.Namespace) -> list[Pair]:
     """The labelled part: patches of the training images with nuclei in them, drawn by a seed."""
     found = [
         replace(
-            pair,
-            stem=f"{pair.stem}-{top}-{left}",
-            image=pair.image[top : top + height, left : left + width],
-            labels=pair.labels[top : top + height, left : left + width],
+            pair.window(np.s_[top : top + height, left : left + width]),
+            name=f"{pair.name}-{top}-{left}",
         )
         for pair in training
         for top, left, height, width in cut(pair.labels.shape, args.patch, args.patch)
@@ -111,7 +109,7 @@ def _rendered(real: Sequence[Pair], args: argparse.Namespace, scale: float | Non
                 image = run(render(pair.labels, request)).image
                 assert image is not None
                 write_rgb(path, image)
-            found.append(replace(pair, stem=f"{pair.stem}-render-{k}", image=read_rgb(path)))
+            found.append(replace(pair, name=f"{pair.name}-render-{k}", image=read_rgb(path)))
         print(f"\rrendered {i + 1} of {len(real)} layouts", end="", flush=True)
     return found
 
@@ -150,7 +148,7 @@ def _score(
         metric.__name__: [metric(p.labels, s) for p, s in zip(test, seen, strict=True)]
         for metric in (aji, dice)
     }
-    about = {"seed": seed, "steps": args.steps, "pool": len(pool), "test": [p.stem for p in test]}
+    about = {"seed": seed, "steps": args.steps, "pool": len(pool), "test": [p.name for p in test]}
     write_text(path, json.dumps(about | scores, indent=1))
     return about | scores
 

@@ -7,11 +7,12 @@ same weights give the same file. Run it again when the default models change.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from napari_nudiff.dataset.pair_file import Pair, write_pair
+from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.sample_data import RENDERED_PAIR
 from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
@@ -47,7 +48,8 @@ def main() -> None:
         "units": ["um", "um"],
         "axis_labels": ["y", "x"],
     }
-    pair = Pair(sample, "sampled layout", spatial, {"layout": layout.provenance})
+    notes = {"layout": layout.provenance}
+    pair = replace(sample, name="sampled layout", spatial=spatial, notes=notes)
     write_pair(args.out, pair)
     nuclei = layout.labels.max()
     print(f"{args.out}: {args.out.stat().st_size} bytes, {nuclei} nuclei")

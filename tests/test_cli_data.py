@@ -36,8 +36,8 @@ def test_a_set_is_written_reported_and_trained_from(tmp_path, lab, capsys) -> No
     assert "train     2 images" in out
     assert "held_out  2 images" in out
     training, held_out = load_pairs(tmp_path / "set")
-    assert [(p.stem, p.group) for p in training] == [("p1_a", "p1"), ("p1_b", "p1")]
-    assert [p.stem for p in held_out] == ["p2_a", "p2_b"]
+    assert [(p.name, p.group) for p in training] == [("p1_a", "p1"), ("p1_b", "p1")]
+    assert [p.name for p in held_out] == ["p2_a", "p2_b"]
     content = json.loads((tmp_path / "set" / "dataset.json").read_text())
     assert content["licence"] == "CC BY 4.0"
     assert {item["um_per_px"] for item in content["items"]} == {0.25}
@@ -66,7 +66,7 @@ def test_errors_end_with_status_2_one_line_and_a_table_of_all(tmp_path, lab, cap
     assert not (tmp_path / "set").exists()
     assert (tmp_path / "set-problems.csv").read_text().count("error,") == 2
     assert prepare(lab, "--out", tmp_path / "set", "--skip-bad") == 0
-    assert [p.stem for p in load_pairs(tmp_path / "set")[0]] == ["p1_b", "p2_a"]
+    assert [p.name for p in load_pairs(tmp_path / "set")[0]] == ["p1_b", "p2_a"]
 
 
 def test_a_tenth_of_the_nuclei_as_patches(tmp_path, lab, capsys) -> None:
@@ -90,7 +90,7 @@ def test_sets_of_several_sources_are_resampled_to_one_scale(tmp_path, lab) -> No
     options = ("--um-per-px", 0.25, "--target-um-per-px", 0.5)
     assert prepare(*both, "--out", tmp_path / "coarse", *options) == 0
     training, _ = load_pairs(tmp_path / "coarse")
-    assert len({p.stem for p in training}) == 8
+    assert len({p.name for p in training}) == 8
     assert {p.image.shape for p in training} == {(128, 128, 3)}
 
 
@@ -149,7 +149,7 @@ def test_points_are_outlined_by_a_segmenter_of_ones_own(tmp_path, lab, pointed, 
     assert (tmp_path / "set" / "contact-sheet-001.jpg").is_file()
     pairs, _ = load_pairs(tmp_path / "set")
     for pair in pairs:
-        rows = (pointed / "points" / f"{pair.stem}.csv").read_text().splitlines()[1:]
+        rows = (pointed / "points" / f"{pair.name}.csv").read_text().splitlines()[1:]
         assert len(np.unique(pair.labels)) - 1 == len(rows)  # discs, where it has learned nothing
         assert set(pair.classes.values()) == {"tumour"}
     content = json.loads((tmp_path / "set" / "dataset.json").read_text())
@@ -174,5 +174,5 @@ def test_layouts_without_images(tmp_path, lab, capsys) -> None:
     assert prepare(lab, "--out", tmp_path / "set", *options) == 0
     assert "train     2 layouts" in capsys.readouterr().out
     training, held_out = load_layouts(tmp_path / "set")
-    assert [p.stem for p in training] == ["p1_a", "p1_b"]
+    assert [p.name for p in training] == ["p1_a", "p1_b"]
     assert held_out[0].um_per_px == 0.25

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_nudiff.cli import main
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.images import write_layout, write_rgb
+from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
 from napari_nudiff.dataset.review import Review, ReviewFile
 from napari_nudiff.dataset.sample import read_sample
 from napari_nudiff.nuclei.layout import scatter_nuclei
@@ -41,10 +41,10 @@ def test_a_set_is_written_verified_and_rendered_again(pairs, tmp_path, capsys):
 
 def test_an_image_that_is_not_what_was_rendered_is_found(pairs, tmp_path, capsys):
     """The files are as the manifest says, but the provenance is of another image."""
-    from napari_nudiff.dataset.sample import Sample, write_sample
+    from napari_nudiff.dataset.sample import write_sample
 
     sample = read_sample(pairs / "layout0.json")
-    forged = Sample(sample.labels, 255 - sample.image, sample.provenance)
+    forged = Pair(Layout(sample.labels), 255 - sample.image, provenance=sample.provenance)
     write_sample(tmp_path / "forged", "x", forged)
     out = tmp_path / "set"
     told = ["export", "write", str(tmp_path / "forged"), "--out", str(out), "--format", "stardist"]

@@ -75,8 +75,8 @@ def test_the_pair_lies_on_itself() -> None:
 def test_the_file_opens_as_the_same_pair() -> None:
     pair = read_pair(files("napari_nudiff.sample_data") / sample_data.RENDERED_PAIR)
     (image, _, _), (labels, _, _) = sample_data.rendered_pair()
-    assert np.array_equal(pair.sample.image, image)
-    assert np.array_equal(pair.sample.labels, labels)
+    assert np.array_equal(pair.image, image)
+    assert np.array_equal(pair.labels, labels)
     assert pair.spatial["scale"] == [0.25, 0.25]
 
 

@@ -13,7 +13,8 @@ from napari_nudiff.dataset.candidates import find_candidates
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import Plan, plan_set
 from napari_nudiff.dataset.export.writing import write_set
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.nuclei.layout import relabel_contiguous
 from napari_nudiff.work import run
 
@@ -80,12 +81,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Set]:
             "schema": 1,
             "synthetic": True,
             "request": {"seed": number},
-            "layout_sha256": layout_sha256(labels),
+            "layout_sha256": Layout(labels).sha256(),
             "layout": {"shape": [SIDE, SIDE]},
             "um_per_px": 0.25,
             "classes": classes_of(labels),
         }
-        write_sample(source, f"pair_{number}", Sample(labels, image, provenance))
+        write_sample(source, f"pair_{number}", Pair(Layout(labels), image, provenance=provenance))
         made.append((image, labels, classes_of(labels)))
     candidates = find_candidates(source)
 

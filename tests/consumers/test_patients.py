@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_nudiff.dataset.candidates import Candidate, find_real
+from napari_nudiff.dataset.candidates import find_real
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import plan_set
+from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.errors import RequestError
 from napari_nudiff.work import run
 from tests.consumers.conftest import labels_of
 
 
 @pytest.fixture
-def patients(tmp_path) -> list[Candidate]:
+def patients(tmp_path) -> list[PairRef[Pair]]:
     """An image each of the patients 03 and 04."""
     for name in ("images", "labels"):
         (tmp_path / name).mkdir()
@@ -28,7 +29,7 @@ def patients(tmp_path) -> list[Candidate]:
     return find_real(tmp_path)
 
 
-def planned(patients: list[Candidate], **options):
+def planned(patients: list[PairRef[Pair]], **options):
     return run(plan_set(patients, ExportOptions(**options)))
 
 

@@ -9,24 +9,25 @@ import pytest
 
 from napari_nudiff.dataset.candidates import find_candidates, find_real
 from napari_nudiff.dataset.images import write_layout, write_rgb
-from napari_nudiff.dataset.pair_file import Pair, write_pair
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pair_file import write_pair
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError
 
 
-def sample_of(seed: int, *, with_image: bool = True) -> Sample:
+def sample_of(seed: int, *, with_image: bool = True) -> Pair:
     rng = np.random.default_rng(seed)
     labels = np.zeros((48, 64), np.int32)
     labels[10:30, 10 + seed : 30 + seed] = 1
     image = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) if with_image else None
-    provenance = {"synthetic": True, "request": {}, "layout_sha256": layout_sha256(labels)}
-    return Sample(labels, image, provenance)
+    provenance = {"synthetic": True, "request": {}, "layout_sha256": Layout(labels).sha256()}
+    return Pair(Layout(labels), image, provenance=provenance)
 
 
 def write_session(folder):
     for name in ("a", "b", "c"):
-        write_pair(folder / "results" / f"{name}.nudiff", Pair(sample_of(ord(name) % 7)))
-    layout = Pair(sample_of(1, with_image=False))
+        write_pair(folder / "results" / f"{name}.nudiff", sample_of(ord(name) % 7))
+    layout = sample_of(1, with_image=False)
     write_pair(folder / "layouts" / "000.nudiff", layout)
     about = {"schema": 1, "order": ["c", "a", "b"], "starred": ["a"], "applied": ["b"]}
     (folder / "session.json").write_text(json.dumps(about))
@@ -53,20 +54,20 @@ def test_a_folder_of_many_kinds(tmp_path):
     write_session(tmp_path / "all" / "session.nudiff")
     write_sample(tmp_path / "all" / "deep" / "er", "x", sample_of(0))
     write_sample(tmp_path / "all", "layout", sample_of(2, with_image=False))
-    write_pair(tmp_path / "all" / "y.nudiff", Pair(sample_of(3)))
+    write_pair(tmp_path / "all" / "y.nudiff", sample_of(3))
     (tmp_path / "all" / ".new-1").mkdir()
     write_sample(tmp_path / "all" / ".new-1", "half", sample_of(4))
     (tmp_path / "all" / "plan.json").write_text("{}")
     found = find_candidates(tmp_path / "all")
     assert [c.name for c in found] == ["x", "c", "a", "b", "y"]
     for candidate in found:
-        sample = candidate.load().sample
+        sample = candidate.load()
         assert sample.image.shape == (48, 64, 3)
         assert candidate.about() == sample.provenance
 
 
 def test_a_layout_is_no_pair(tmp_path):
-    write_pair(tmp_path / "x.nudiff", Pair(sample_of(0, with_image=False)))
+    write_pair(tmp_path / "x.nudiff", sample_of(0, with_image=False))
     (found,) = find_candidates(tmp_path / "x.nudiff")
     with pytest.raises(DatasetError, match="without an image"):
         found.load()
@@ -86,7 +87,7 @@ def test_real_images_are_checked_and_grouped(tmp_path):
     found = find_real(tmp_path)
     assert [(c.group, c.synthetic) for c in found] == [("01", False), ("02", False)]
     pair = found[0].load()
-    assert pair.sample.labels.max() == 1 and pair.sample.provenance["synthetic"] is False
+    assert pair.labels.max() == 1 and pair.provenance["synthetic"] is False
 
 
 def test_a_real_image_that_cannot_be_used_says_why(tmp_path):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_nudiff.dataset.checks import Rules, check_image, pixels_sha256
+from napari_nudiff.dataset.checks import Rules, check_image
+from napari_nudiff.dataset.pair import pixels_sha256
 from napari_nudiff.dataset.problems import Problem, problem_csv, problem_table
 from napari_nudiff.dataset.readers import LabelledImage, Loaded
 from napari_nudiff.dataset.readers.labelled import unreadable
@@ -235,7 +236,7 @@ def test_resampling_keeps_nuclei_where_they_are(crop, file, factor) -> None:
 
 def test_duplicates_are_known_by_their_pixels_before_resampling(crop) -> None:
     fingerprints = [
-        check(crop[0], crop[1], um, Rules(target_um_per_px=0.25))[0].source_sha256
+        check(crop[0], crop[1], um, Rules(target_um_per_px=0.25))[0].source_sha256()
         for um in (0.25, 0.5)
     ]
     assert fingerprints == [pixels_sha256(crop[0])] * 2

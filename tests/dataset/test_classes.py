@@ -7,7 +7,6 @@ import pytest
 
 from napari_nudiff.dataset.candidates import find_real
 from napari_nudiff.dataset.checks import Rules
-from napari_nudiff.dataset.export.content import classes_in
 from napari_nudiff.dataset.writers import FORMATS
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole
 
@@ -35,9 +34,9 @@ def test_classes_come_back(tmp_path, member, name, target):
         part.unlink()
     (found,) = find_real(tmp_path, Rules(um_per_px=0.25, target_um_per_px=target))
     pair = found.load()
-    told = classes_in(pair)
-    size = pair.sample.labels.shape[0] / 256
+    told = pair.classes
+    size = pair.labels.shape[0] / 256
     for number, wanted in enumerate(member.classes, start=1):
-        here = pair.sample.labels[round((30 * number + 10) * size), round(60 * size)]
+        here = pair.labels[round((30 * number + 10) * size), round(60 * size)]
         name_here = told[int(here)]
         assert name_here in {NAMES[wanted - 1], f"type {wanted}"}

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from napari_nudiff.dataset.candidates import find_candidates, find_real
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.lineage import families
 from napari_nudiff.dataset.export.manifest import read_manifest
 from napari_nudiff.dataset.export.options import ExportOptions, Gate
@@ -25,10 +24,10 @@ from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.export.split import split_families
 from napari_nudiff.dataset.export.verification import provenance_in, verify_set
 from napari_nudiff.dataset.export.writing import part_of, write_set
-from napari_nudiff.dataset.fingerprints import nuclei_fingerprints, nuclei_sha256
 from napari_nudiff.dataset.images import write_layout, write_rgb
+from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
 from napari_nudiff.dataset.review import Grade
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.work import run
 
@@ -57,7 +56,7 @@ def provenance_of(labels: np.ndarray, seed: int, **more: object) -> dict:
         "kind": "render",
         "synthetic": True,
         "request": {"seed": seed, "guidance": 1.2, "checkpoint_sha256": "ab" * 32},
-        "layout_sha256": layout_sha256(labels),
+        "layout_sha256": Layout(labels).sha256(),
         "um_per_px": 0.25,
         "checkpoint": {"name": "tiny", "licence": "CC BY 4.0", "training_data": "nothing"},
         **more,
@@ -69,7 +68,9 @@ def write_pairs(folder: Path, count: int, renders: int = 1) -> Path:
     for i in range(count):
         labels = nuclei(i)
         for j in range(renders):
-            sample = Sample(labels, image_of(100 * i + j), provenance_of(labels, j))
+            sample = Pair(
+                Layout(labels), image_of(100 * i + j), provenance=provenance_of(labels, j)
+            )
             write_sample(folder, f"pair_{i:04d}_{j}", sample)
     return folder
 
@@ -114,7 +115,7 @@ def test_a_layout_edited_by_hand_is_known_by_the_nuclei_that_stayed():
     after = np.roll(before, 3, axis=1) * (before == 1) + before * (before > 1)
     other = nuclei(1, count=6, side=128)
     found = families(
-        [["a"], ["b"], ["c"]], [nuclei_fingerprints(x) for x in (before, after, other)]
+        [["a"], ["b"], ["c"]], [Layout(x).nuclei_fingerprints() for x in (before, after, other)]
     )
     assert found[0] == found[1] != found[2]
 
@@ -123,7 +124,9 @@ def test_one_nucleus_in_common_does_not_make_a_family():
     base = nuclei(0, count=6, side=256)
     other = nuclei(5, count=6, side=256)
     other[base == 1] = 7
-    found = families([["a"], ["b"]], [nuclei_fingerprints(base), nuclei_fingerprints(other)])
+    found = families(
+        [["a"], ["b"]], [Layout(base).nuclei_fingerprints(), Layout(other).nuclei_fingerprints()]
+    )
     assert found[0] != found[1]
 
 
@@ -132,13 +135,13 @@ def test_lineage_is_followed_through_edits_and_perturbations(tmp_path):
     for i, more in enumerate(
         [
             {},
-            {"parent": {"layout_sha256": layout_sha256(root)}},
-            {"lineage": {"root": layout_sha256(root)}},
+            {"parent": {"layout_sha256": Layout(root).sha256()}},
+            {"lineage": {"root": Layout(root).sha256()}},
             {},
         ]
     ):
         labels = root if i == 0 else nuclei(10 + i)
-        sample = Sample(labels, image_of(i), provenance_of(labels, i, **more))
+        sample = Pair(Layout(labels), image_of(i), provenance=provenance_of(labels, i, **more))
         write_sample(tmp_path / "pairs", f"p{i}", sample)
     rows = run(plan_set(find_candidates(tmp_path / "pairs"), ExportOptions())).rows
     assert [row.lineage for row in rows] == [0, 0, 0, 1]
@@ -147,9 +150,11 @@ def test_lineage_is_followed_through_edits_and_perturbations(tmp_path):
 def test_synthetic_images_of_held_out_patients_layouts_are_left_out(tmp_path):
     real = find_real(write_real(tmp_path / "real"))
     for i, candidate in enumerate(real):
-        labels = candidate.load().sample.labels
+        labels = candidate.load().labels
         write_sample(
-            tmp_path / "syn", f"s{i}", Sample(labels, image_of(i), provenance_of(labels, i))
+            tmp_path / "syn",
+            f"s{i}",
+            Pair(Layout(labels), image_of(i), provenance=provenance_of(labels, i)),
         )
     candidates = find_candidates(tmp_path / "syn") + real
     plan = run(plan_set(candidates, ExportOptions(test_groups=("03",), val=0)))
@@ -197,7 +202,7 @@ def test_synthetic_images_among_real_ones_are_known_by_their_mark(tmp_path):
 
 def test_gate_by_grades_and_by_stars(tmp_path):
     candidates = find_candidates(write_pairs(tmp_path / "pairs", 4))
-    hashes = [pixels_sha256(c.load().sample.image) for c in candidates]
+    hashes = [pixels_sha256(c.load().image) for c in candidates]
     grades = {
         hashes[0]: Grade(realism=4.5, correctness=5, flagged=frozenset({1}), reviewers=1),
         hashes[1]: Grade(realism=2.0, correctness=5, flagged=frozenset(), reviewers=1),
@@ -217,7 +222,9 @@ def test_gate_by_grades_and_by_stars(tmp_path):
 def test_the_same_image_is_taken_once(tmp_path):
     labels = nuclei(0)
     for name in ("a", "b"):
-        write_sample(tmp_path, name, Sample(labels, image_of(0), provenance_of(labels, 0)))
+        write_sample(
+            tmp_path, name, Pair(Layout(labels), image_of(0), provenance=provenance_of(labels, 0))
+        )
     plan = run(plan_set(find_candidates(tmp_path), ExportOptions()))
     assert len(plan.rows) == 1 and plan.left_out == {"the same image again": 1}
 
@@ -227,7 +234,9 @@ def test_border_area_and_numbers(tmp_path):
     labels[0:5, 10:20] = 70000  # cut by the border
     labels[30:32, 30:32] = 9  # a speck
     labels[40:50, 40:50] = 1234
-    write_sample(tmp_path / "p", "a", Sample(labels, image_of(0), provenance_of(labels, 0)))
+    write_sample(
+        tmp_path / "p", "a", Pair(Layout(labels), image_of(0), provenance=provenance_of(labels, 0))
+    )
     candidates = find_candidates(tmp_path / "p")
     plan = export(candidates, tmp_path / "out", border="drop", min_area_px=10)
     assert (plan.rows[0].nuclei, plan.rows[0].dropped) == (1, 2)
@@ -242,7 +251,9 @@ def test_more_nuclei_than_16_bits_are_refused(tmp_path):
     labels = np.zeros((600, 600), np.int32)
     labels[::2, ::2] = np.arange(300 * 300).reshape(300, 300) + 1
     image = np.zeros((600, 600, 3), np.uint8)
-    write_sample(tmp_path / "p", "a", Sample(labels, image, provenance_of(labels, 0)))
+    write_sample(
+        tmp_path / "p", "a", Pair(Layout(labels), image, provenance=provenance_of(labels, 0))
+    )
     with pytest.raises(DatasetError, match=r"90,000 nuclei.*65,535"):
         run(plan_set(find_candidates(tmp_path / "p"), ExportOptions()))
 
@@ -250,7 +261,11 @@ def test_more_nuclei_than_16_bits_are_refused(tmp_path):
 def test_classes_are_mapped_renamed_and_left_out(tmp_path):
     labels = nuclei(0, count=3)
     more = {"classes": {"1": "tumour", "2": "debris"}}
-    write_sample(tmp_path / "p", "a", Sample(labels, image_of(0), provenance_of(labels, 0, **more)))
+    write_sample(
+        tmp_path / "p",
+        "a",
+        Pair(Layout(labels), image_of(0), provenance=provenance_of(labels, 0, **more)),
+    )
     mapped = {"tumour": "neoplastic", "debris": ""}
     plan = run(plan_set(find_candidates(tmp_path / "p"), ExportOptions(classes=mapped)))
     assert plan.class_names == ("neoplastic", "nucleus")
@@ -259,7 +274,11 @@ def test_classes_are_mapped_renamed_and_left_out(tmp_path):
 
 def test_names_are_files_on_every_system_and_no_masks(tmp_path):
     labels = nuclei(0)
-    write_sample(tmp_path, "a b: c_masks", Sample(labels, image_of(0), provenance_of(labels, 7)))
+    write_sample(
+        tmp_path,
+        "a b: c_masks",
+        Pair(Layout(labels), image_of(0), provenance=provenance_of(labels, 7)),
+    )
     candidates = find_candidates(tmp_path)
     plan = run(plan_set(candidates, ExportOptions(names="{name}")))
     assert plan.rows[0].name == "a-b-c_masks-"
@@ -275,9 +294,11 @@ def test_names_are_files_on_every_system_and_no_masks(tmp_path):
 def test_equal_nuclei_have_equal_fingerprints_whatever_their_numbers():
     labels = nuclei(3)
     shuffled = np.array([0, 4, 9, 1, 30, 2])[labels]
-    assert nuclei_sha256(labels) == nuclei_sha256(shuffled)
-    assert nuclei_sha256(labels) != nuclei_sha256(np.where(labels == 2, 1, labels))
-    assert nuclei_sha256(labels + 1) != nuclei_sha256(labels)
+    assert Layout(labels).nuclei_sha256() == Layout(shuffled).nuclei_sha256()
+    assert (
+        Layout(labels).nuclei_sha256() != Layout(np.where(labels == 2, 1, labels)).nuclei_sha256()
+    )
+    assert Layout(labels + 1).nuclei_sha256() != Layout(labels).nuclei_sha256()
 
 
 @pytest.mark.parametrize(

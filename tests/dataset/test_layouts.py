@@ -11,9 +11,10 @@ from napari_nudiff.dataset.candidates import find_real
 from napari_nudiff.dataset.checks import Rules
 from napari_nudiff.dataset.classes import read_classes, write_classes
 from napari_nudiff.dataset.images import write_layout, write_rgb
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.dataset.pairs import load_layouts, load_pairs
 from napari_nudiff.dataset.preparation import prepare
-from napari_nudiff.dataset.sheet import COLOURS, Tile, draw_tile
+from napari_nudiff.dataset.sheet import COLOURS, draw_tile
 from napari_nudiff.dataset.survey import PrepareConfig, survey
 from napari_nudiff.errors import DatasetError, RequestError
 
@@ -68,8 +69,8 @@ def test_layouts_become_a_set_without_images(tmp_path, lab) -> None:
     ]
     assert json.loads((tmp_path / "set" / "dataset.json").read_text())["images"] is False
     training, held_out = load_layouts(tmp_path / "set")
-    assert [(p.stem, p.group) for p in training] == [("p1_a", "p1"), ("p1_b", "p1")]
-    assert [p.stem for p in held_out] == ["p2_a"]
+    assert [(p.name, p.group) for p in training] == [("p1_a", "p1"), ("p1_b", "p1")]
+    assert [p.name for p in held_out] == ["p2_a"]
     assert held_out[0].classes == NAMES
     assert np.array_equal(held_out[0].labels > 0, layout(2) > 0)
 
@@ -99,11 +100,11 @@ def test_layouts_of_a_set_with_images_and_of_bare_folders(tmp_path, with_images)
     make(tmp_path / "set", (with_images,), held_out_groups=("p2",))
     training, _ = load_layouts(tmp_path / "set")
     pairs, _ = load_pairs(tmp_path / "set")
-    assert [p.stem for p in training] == [p.stem for p in pairs]
+    assert [p.name for p in training] == [p.name for p in pairs]
     assert training[0].classes == pairs[0].classes == NAMES
     assert np.array_equal(training[0].labels, pairs[0].labels)
     bare, out = load_layouts(with_images, held_out=["p2_*"])
-    assert [p.stem for p in bare] == ["p1_a", "p1_b"]
+    assert [p.name for p in bare] == ["p1_a", "p1_b"]
     assert out[0].classes == classes()
     assert out[0].um_per_px is None
     with pytest.raises(DatasetError, match=r"No labels/\*\.tif"):
@@ -139,8 +140,8 @@ def test_classes_follow_their_nuclei_into_patches(tmp_path, with_images) -> None
     pairs, _ = load_pairs(tmp_path / "set")
     seen = set()
     for pair in pairs:
-        top, left = (int(part[1:]) for part in pair.stem.split("_")[-2:])
-        shift = "ab".index(pair.stem[3]) if pair.stem[1] == "1" else 2
+        top, left = (int(part[1:]) for part in pair.name.split("_")[-2:])
+        shift = "ab".index(pair.name[3]) if pair.name[1] == "1" else 2
         assert sorted(pair.classes) == list(range(1, pair.labels.max() + 1))
         for number, name in pair.classes.items():
             row, column = np.argwhere(pair.labels == number)[0]
@@ -233,12 +234,12 @@ def test_tiles_have_outlines_on_images_and_filled_nuclei_without() -> None:
     image = np.full((160, 180, 3), 77, np.uint8)
     names = ("lymphocyte", "stroma", "tumour")
     told = {k: v for k, v in NAMES.items() if k != 2}
-    drawn = draw_tile(Tile("x", image, labels, told), names, 180)
+    drawn = draw_tile(Pair(Layout(labels, told), image), names, 180)
     assert drawn.shape == (160, 180, 3)
     assert tuple(drawn[10, 15]) == COLOURS[2]
     assert tuple(drawn[10, 105]) == (255, 255, 255)  # no class
     assert tuple(drawn[25, 25]) == tuple(drawn[0, 0]) == (77, 77, 77)
-    filled = draw_tile(Tile("x", None, labels, replace_class(told)), names, 360)
+    filled = draw_tile(Pair(Layout(labels, replace_class(told))), names, 360)
     assert filled.shape == (320, 360, 3)
     assert tuple(filled[50, 50]) == COLOURS[1]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_nudiff.dataset.pair_file import Pair, read_about, read_pair, write_pair
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pair_file import read_about, read_pair, write_pair
 from napari_nudiff.errors import DatasetError, LayoutError
 
 PROVENANCE = {
@@ -34,7 +34,14 @@ SPATIAL = {
 @pytest.fixture
 def pair(crop):
     image, labels = crop
-    return Pair(Sample(labels, image, PROVENANCE), "a / layout", SPATIAL, {"starred": True})
+    return Pair(
+        Layout(labels),
+        image,
+        provenance=PROVENANCE,
+        name="a / layout",
+        spatial=SPATIAL,
+        notes={"starred": True},
+    )
 
 
 @pytest.fixture
@@ -45,10 +52,10 @@ def path(tmp_path, pair):
 
 def test_a_pair_comes_back_as_it_was(path, pair) -> None:
     read = read_pair(path)
-    assert np.array_equal(read.sample.image, pair.sample.image)
-    assert np.array_equal(read.sample.labels, pair.sample.labels)
-    assert read.sample.labels.dtype == np.int32
-    assert read.sample.provenance == PROVENANCE
+    assert np.array_equal(read.image, pair.image)
+    assert np.array_equal(read.labels, pair.labels)
+    assert read.labels.dtype == np.int32
+    assert read.provenance == PROVENANCE
     assert (read.name, read.spatial, read.notes) == ("a / layout", SPATIAL, {"starred": True})
 
 
@@ -59,32 +66,32 @@ def test_what_is_known_is_read_without_the_pixels(path) -> None:
 
 
 def test_a_layout_has_no_image(tmp_path, layout) -> None:
-    write_pair(tmp_path / "a.nudiff", Pair(Sample(layout)))
+    write_pair(tmp_path / "a.nudiff", Pair(Layout(layout)))
     read = read_pair(tmp_path / "a.nudiff")
-    assert read.sample.image is None
-    assert np.array_equal(read.sample.labels, layout)
+    assert read.image is None
+    assert np.array_equal(read.labels, layout)
 
 
 def test_other_programs_open_its_parts(path, tmp_path, pair) -> None:
     with zipfile.ZipFile(path) as archive:
         archive.extractall(tmp_path / "parts")
-    assert np.array_equal(iio.imread(tmp_path / "parts" / "image.png"), pair.sample.image)
-    assert np.array_equal(tifffile.imread(tmp_path / "parts" / "labels.tif"), pair.sample.labels)
+    assert np.array_equal(iio.imread(tmp_path / "parts" / "image.png"), pair.image)
+    assert np.array_equal(tifffile.imread(tmp_path / "parts" / "labels.tif"), pair.labels)
     assert json.loads((tmp_path / "parts" / "pair.json").read_text())["schema"] == 1
 
 
 def test_the_largest_id_is_kept(tmp_path) -> None:
     labels = np.array([[0, np.iinfo(np.int32).max]], np.uint32)
-    write_pair(tmp_path / "a.nudiff", Pair(Sample(labels)))
-    assert np.array_equal(read_pair(tmp_path / "a.nudiff").sample.labels, labels)
+    write_pair(tmp_path / "a.nudiff", Pair(Layout(labels)))
+    assert np.array_equal(read_pair(tmp_path / "a.nudiff").labels, labels)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "reason"),
     [
-        ({"labels": np.full((140, 160), 2**31, np.uint32)}, DatasetError, "2147483648"),
-        ({"labels": np.zeros((140, 160), np.float32)}, LayoutError, "float32"),
-        ({"labels": np.zeros((140, 159), np.int32)}, DatasetError, "140, 159"),
+        ({"layout": Layout(np.full((140, 160), 2**31, np.uint32))}, DatasetError, "2147483648"),
+        ({"layout": Layout(np.zeros((140, 160), np.float32))}, LayoutError, "float32"),
+        ({"layout": Layout(np.zeros((140, 159), np.int32))}, DatasetError, "140, 159"),
         ({"image": np.zeros((140, 160), np.uint8)}, DatasetError, "8-bit RGB"),
         ({"provenance": {"seed": object()}}, DatasetError, "JSON"),
     ],
@@ -94,7 +101,7 @@ def test_what_cannot_be_stored_is_refused_and_the_old_file_stays(
 ) -> None:
     before = path.read_bytes()
     with pytest.raises(error, match=reason):
-        write_pair(path, replace(pair, sample=replace(pair.sample, **change)))
+        write_pair(path, replace(pair, **change))
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 

@@ -11,8 +11,9 @@ import scipy.io
 import tifffile
 from skimage.measure import find_contours
 
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_nuclei
-from napari_nudiff.dataset.prepared import Entry, Item, write_set
+from napari_nudiff.dataset.prepared import Item, write_set
 from napari_nudiff.dataset.readers import READERS, find_images
 from napari_nudiff.dataset.readers.files import read_um_per_px
 from napari_nudiff.dataset.readers.runs import decode_runs
@@ -550,7 +551,7 @@ def test_labels_with_pickles_are_not_loaded(tmp_path, crop) -> None:
 def test_a_prepared_set_keeps_its_groups_and_pixel_sizes(tmp_path, crop) -> None:
     image, labels = crop
     item = Item("a", "patient 3", "train", *labels.shape, 4, 0.5, "x", "0")
-    write_set(tmp_path / "set", [Entry(item, image, labels)], {})
+    write_set(tmp_path / "set", [(item, Pair(Layout(labels), image))], {})
     found, loaded = load_one(tmp_path / "set")
     assert (found.name, found.group, loaded.um_per_px) == ("a", "patient 3", 0.5)
     assert np.array_equal(loaded.labels, labels)

@@ -10,16 +10,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.options import ExportOptions, Gate
 from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.images import write_layout, write_rgb
-from napari_nudiff.dataset.pair_file import Pair, write_pair
+from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
+from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.dataset.reader_study import (
     agreement_lines,
     cohens_kappa,
@@ -40,7 +41,7 @@ from napari_nudiff.dataset.review import (
     read_reviews,
 )
 from napari_nudiff.dataset.review_items import find_items, study_order, study_windows
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.work import run
 
@@ -66,10 +67,10 @@ def labels_of(seed: int, side: int = 32) -> np.ndarray:
     return labels
 
 
-def sample_of(seed: int) -> Sample:
+def sample_of(seed: int) -> Pair:
     labels = labels_of(seed)
-    provenance = {"request": {"seed": seed}, "layout_sha256": layout_sha256(labels)}
-    return Sample(labels, image_of(seed), provenance)
+    provenance = {"request": {"seed": seed}, "layout_sha256": Layout(labels).sha256()}
+    return Pair(Layout(labels), image_of(seed), provenance=provenance)
 
 
 # The file
@@ -259,12 +260,12 @@ def test_the_gate_of_an_export_hears_the_grades(tmp_path) -> None:
 
 def test_images_are_known_by_their_pixels(tmp_path) -> None:
     write_sample(tmp_path / "made", "one", sample_of(1))
-    write_pair(tmp_path / "file" / "same.nudiff", Pair(sample_of(1), "same"))
-    write_pair(tmp_path / "file" / "other.nudiff", Pair(sample_of(2), "other"))
+    write_pair(tmp_path / "file" / "same.nudiff", replace(sample_of(1), name="same"))
+    write_pair(tmp_path / "file" / "other.nudiff", replace(sample_of(2), name="other"))
     found = run(find_items([tmp_path / "made", tmp_path / "file"]))
     assert [item.name for item in found.items] == ["one", "other"]
     assert found.items[0].image == pixels_sha256(image_of(1))
-    assert found.items[0].layout == layout_sha256(labels_of(1))
+    assert found.items[0].layout == Layout(labels_of(1)).sha256()
     (problem,) = found.problems
     assert "same" in problem
     assert "there already" in problem
@@ -272,7 +273,7 @@ def test_images_are_known_by_their_pixels(tmp_path) -> None:
 
 def test_a_damaged_pair_is_named_and_the_others_are_reviewed(tmp_path) -> None:
     for seed in range(2):
-        write_pair(tmp_path / f"p{seed}.nudiff", Pair(sample_of(seed)))
+        write_pair(tmp_path / f"p{seed}.nudiff", sample_of(seed))
     (tmp_path / "p0.nudiff").write_bytes((tmp_path / "p1.nudiff").read_bytes()[:200])
     found = run(find_items([tmp_path]))
     assert [item.name for item in found.items] == ["p1"]
@@ -284,7 +285,7 @@ def test_real_images_need_no_labels(tmp_path) -> None:
         write_rgb(tmp_path / "real" / f"r{seed}.png", image_of(seed))
     found = run(find_items([], [tmp_path / "real"]))
     assert [(item.name, item.synthetic) for item in found.items] == [("r0", False), ("r1", False)]
-    assert not found.items[0].load().sample.labels.any()
+    assert not found.items[0].load().labels.any()
 
 
 def test_real_images_with_labels_keep_them(tmp_path) -> None:
@@ -292,12 +293,12 @@ def test_real_images_with_labels_keep_them(tmp_path) -> None:
     write_layout(tmp_path / "labels" / "r.tif", labels_of(1))
     (item,) = run(find_items([], [tmp_path])).items
     assert not item.synthetic
-    assert item.load().sample.labels.max() == 2
+    assert item.load().labels.max() == 2
 
 
 def test_progress_is_told_and_nothing_to_review_is_an_error(tmp_path) -> None:
     for seed in range(2):
-        write_pair(tmp_path / f"p{seed}.nudiff", Pair(sample_of(seed)))
+        write_pair(tmp_path / f"p{seed}.nudiff", sample_of(seed))
     assert [(p.done, p.total) for p in find_items([tmp_path])] == [(0, 2), (1, 2)]
     with pytest.raises(DatasetError, match="neither a folder"):
         run(find_items([tmp_path / "none"]))
@@ -323,7 +324,7 @@ def test_a_study_shows_all_images_in_one_size(tmp_path) -> None:
     assert {window[2:] for window in windows.values()} == {(32, 32)}
     assert windows == study_windows(items[::-1], 3)
     for item in items:
-        assert item.load().sample.image[windows[item.image].slices].shape == (32, 32, 3)
+        assert item.load().image[windows[item.image].slices].shape == (32, 32, 3)
     places = {study_windows(items, seed)[items[1].image][:2] for seed in range(10)}
     assert len(places) > 3
 

@@ -3,13 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.sample import (
-    Sample,
-    layout_sha256,
-    pack_layout,
-    unpack_layout,
-    write_sample,
-)
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import pack_layout, unpack_layout, write_sample
 from napari_nudiff.errors import DatasetError
 
 LABELS = np.array([[0, 1, 1], [70_000, 0, 2]], dtype=np.int32)
@@ -21,9 +16,9 @@ def test_a_packed_layout_survives_json() -> None:
 
 
 def test_the_fingerprint_sees_values_and_shape_but_not_the_type() -> None:
-    assert layout_sha256(LABELS) == layout_sha256(LABELS.astype(np.uint64))
-    assert layout_sha256(LABELS) != layout_sha256(LABELS.reshape(3, 2))
-    assert layout_sha256(LABELS) != layout_sha256(np.where(LABELS == 2, 3, LABELS))
+    assert Layout(LABELS).sha256() == Layout(LABELS.astype(np.uint64)).sha256()
+    assert Layout(LABELS).sha256() != Layout(LABELS.reshape(3, 2)).sha256()
+    assert Layout(LABELS).sha256() != Layout(np.where(LABELS == 2, 3, LABELS)).sha256()
 
 
 @pytest.mark.parametrize(
@@ -36,6 +31,8 @@ def test_damaged_layouts_are_refused(damage) -> None:
 
 
 def test_a_layout_without_an_image_is_written_under_its_own_name(tmp_path) -> None:
-    paths = write_sample(tmp_path, "layout-0000", Sample(LABELS, None, {"kind": "layout"}))
+    paths = write_sample(
+        tmp_path, "layout-0000", Pair(Layout(LABELS), provenance={"kind": "layout"})
+    )
     assert [p.name for p in paths] == ["layout-0000.tif", "layout-0000.json"]
     assert sorted(tmp_path.iterdir()) == sorted(paths)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_nudiff.evaluation.agreement import Field
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.evaluation.coverage import measure_coverage
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
@@ -17,7 +17,7 @@ def crops(patients: int, images: int, each: int, apart: float, seed: int = 0):
         for image in range(images):
             features += list(centre + rng.normal(0, 1, (each, 4)))
             name = f"{patient}-{image}"
-            fields += [Field(name, str(patient), PICTURE, PICTURE[..., 0])] * each
+            fields += [Pair(Layout(PICTURE[..., 0]), PICTURE, name, str(patient))] * each
     return np.array(features), fields
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_nudiff.evaluation.agreement import Field
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.evaluation.realism import measure_realism
 
 LABELS = np.zeros((8, 8), int)
@@ -22,7 +22,7 @@ def flat(n: int, seed: int, centre: int = 120):
 
 def fields(n: int, seed: int, groups: str):
     return [
-        Field(f"{i}", groups[i % len(groups)], image, LABELS)
+        Pair(Layout(LABELS), image, f"{i}", groups[i % len(groups)])
         for i, image in enumerate(flat(n, seed))
     ]
 

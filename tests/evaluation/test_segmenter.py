@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.dataset.pairs import load_pairs
 from napari_nudiff.errors import DatasetError, RequestError
-from napari_nudiff.evaluation.agreement import Field, Score, difference, score, summary
+from napari_nudiff.evaluation.agreement import Score, difference, score, summary
 from napari_nudiff.evaluation.features import make_extractor, turned_features
 from napari_nudiff.evaluation.segmenter import (
     SegmenterConfig,
@@ -45,10 +46,10 @@ def judge(judge_file):
 
 def test_a_judge_finds_the_nuclei_of_tissue_it_has_not_seen(judge) -> None:
     labels = scatter_nuclei((100, 130), density=0.25, mean_area_px=200, seed=77)
-    found = score(judge, Field("new", "c", tissue(labels), labels))
+    found = score(judge, Pair(Layout(labels), tissue(labels), "new", "c"))
     assert found.dice > 0.85
     assert found.aji > 0.5
-    assert score(judge, Field("new", "c", tissue(labels), labels[::-1])).dice < 0.6
+    assert score(judge, Pair(Layout(labels[::-1]), tissue(labels), "new", "c")).dice < 0.6
 
 
 def test_a_kept_judge_is_not_trained_again_unless_anything_changed(judge_file, data) -> None:
@@ -64,7 +65,7 @@ def test_a_kept_judge_is_not_trained_again_unless_anything_changed(judge_file, d
 
 def test_large_images_are_segmented_in_tiles_without_gaps(judge) -> None:
     labels = scatter_nuclei((900, 400), density=0.2, mean_area_px=300, seed=5)
-    field = Field("large", "c", tissue(labels), labels)
+    field = Pair(Layout(labels), tissue(labels), "large", "c")
     assert score(judge, field).dice > 0.85
     for length in (10, 768, 769, 900, 1500, 4000):
         parts = [np.arange(length)[inner] for _, inner in _tiles(length)]
@@ -89,7 +90,9 @@ def test_the_foreground_is_seen_at_the_scale_of_the_judge(judge) -> None:
 
 
 def test_the_scale_of_its_images_is_kept_with_a_judge(tmp_path, data) -> None:
-    pairs = [replace(pair, um_per_px=0.5) for pair in load_pairs(data)[0]]
+    pairs = [
+        replace(pair, layout=replace(pair.layout, um_per_px=0.5)) for pair in load_pairs(data)[0]
+    ]
     once = SegmenterConfig(steps=1, crop_px=64, batch_crops=1)
     list(train_segmenter(pairs, tmp_path / "judge", once, "cpu"))
     assert load_segmenter(tmp_path / "judge").um_per_px == 0.5
@@ -100,7 +103,7 @@ def test_copies_of_another_scale_are_blurred_and_keep_their_size(data) -> None:
     blurred = as_sharp_as(pair, 0.5)
     assert blurred.image.shape == pair.image.shape
     assert blurred.labels is pair.labels
-    assert blurred.stem != pair.stem
+    assert blurred.name != pair.name
     rough = [np.abs(np.diff(p.image.astype(float), axis=0)).mean() for p in (pair, blurred)]
     assert rough[1] < 0.6 * rough[0]
     assert abs(blurred.image.mean() - pair.image.mean()) < 1
@@ -116,7 +119,7 @@ def test_the_loss_is_least_for_the_truth() -> None:
 
 def test_scores_are_summed_up_over_patients(judge) -> None:
     labels = scatter_nuclei((64, 64), density=0.3, mean_area_px=200, seed=0)
-    scores = [score(judge, Field(g, g, tissue(labels), labels)) for g in "abc"]
+    scores = [score(judge, Pair(Layout(labels), tissue(labels), g, g)) for g in "abc"]
     made = summary(scores)
     assert made["dice"].n == 3
     assert made["dice"].value == pytest.approx(scores[0].dice)

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from napari_nudiff.dataset.images import read_layout, read_rgb, write_layout
-from napari_nudiff.dataset.prepared import Entry, Item, write_set
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.prepared import Item, write_set
 from napari_nudiff.diffusion.weights import Header, write_weights
 from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.evaluation.report import write_report
@@ -140,7 +141,7 @@ def scaled_set(folder: Path, um_per_px: dict[str, float]) -> Path:
         labels = scatter_nuclei((98, 98), density=0.25, mean_area_px=150, seed=i)
         split = "held_out" if name.startswith("c") else "train"
         item = Item(name, name[0], split, 98, 98, int(labels.max()), scale, "made", "")
-        entries.append(Entry(item, tissue(labels, i), labels))
+        entries.append((item, Pair(Layout(labels), tissue(labels, i))))
     write_set(folder, entries, {})
     return folder
 

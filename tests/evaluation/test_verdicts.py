@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_nudiff.evaluation.agreement import Field, Score
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.evaluation.agreement import Score
 from napari_nudiff.evaluation.coverage import Coverage
 from napari_nudiff.evaluation.memorisation import Memorisation, Nearest
 from napari_nudiff.evaluation.realism import Realism
@@ -68,7 +69,7 @@ def good() -> Study:
         config=StudyConfig(Path("data"), Path("out")),
         models=(None, None),
         um_per_px=None,
-        fields=[Field(str(i), "a", PICTURE, PICTURE[..., 0]) for i in range(9)],
+        fields=[Pair(Layout(PICTURE[..., 0]), PICTURE, str(i), "a") for i in range(9)],
         renders=[PICTURE] * 9,
         real_scores=scores(np.linspace(0.7, 0.8, 9)),
         render_scores=scores(np.linspace(0.72, 0.82, 9)),

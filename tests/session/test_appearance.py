@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_nudiff.checkpoints import find_checkpoint
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.session import Session
 from napari_nudiff.session.appearance import AppearanceSettings, Reference, takes
 from napari_nudiff.session.jobs import InlineExecutor, JobQueue
@@ -26,11 +26,11 @@ def session(tiny_checkpoint: Callable[[str], str]) -> Session:
 
 
 @pytest.fixture
-def made(session) -> Callable[[Callable[[], None]], list[Sample]]:
+def made(session) -> Callable[[Callable[[], None]], list[Pair]]:
     """What a deed makes; what fails is raised."""
 
-    def of(deed: Callable[[], None]) -> list[Sample]:
-        samples: list[Sample] = []
+    def of(deed: Callable[[], None]) -> list[Pair]:
+        samples: list[Pair] = []
         listen = session.finished.connect(lambda sample, _: samples.append(sample))
         failures: list[object] = []
         hear = session.failed.connect(lambda error, _: failures.append(error))
@@ -49,7 +49,7 @@ def reference() -> Reference:
     return Reference(pixels, 0.5)
 
 
-def request_of(sample: Sample) -> dict:
+def request_of(sample: Pair) -> dict:
     return sample.provenance["request"]
 
 

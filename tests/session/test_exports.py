@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.options import ExportOptions, Gate
+from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
 from napari_nudiff.dataset.review import Review, ReviewFile
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.session.exports import Exports, Sources, results_of
 from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.session.results import Results
@@ -19,14 +19,14 @@ from napari_nudiff.session.session_folder import SessionFolder
 OPTIONS = ExportOptions(val=0, test=0)
 
 
-def sample_of(seed: int) -> Sample:
+def sample_of(seed: int) -> Pair:
     rng = np.random.default_rng(seed)
     labels = np.zeros((64, 64), np.int32)
     row, col = rng.integers(10, 50, 2)
     labels[row : row + 9, col : col + 9] = 1
     image = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    provenance = {"synthetic": True, "request": {}, "layout_sha256": layout_sha256(labels)}
-    return Sample(labels, image, provenance)
+    provenance = {"synthetic": True, "request": {}, "layout_sha256": Layout(labels).sha256()}
+    return Pair(Layout(labels), image, provenance=provenance)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_results_are_chosen_by_their_marks(results, which, count):
     found = results_of(results, which)
     assert len(found) == count
     for candidate in found:
-        assert candidate.load().sample.image.shape == (64, 64, 3)
+        assert candidate.load().image.shape == (64, 64, 3)
 
 
 def test_counting_tells_what_writing_writes(exports, results, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.session.jobs import Job, JobQueue
 from napari_nudiff.session.results import Results
@@ -37,12 +37,12 @@ def results() -> Results:
     return Results(SessionFolder.automatic())
 
 
-def rendered(seed: int, layout_sha256: str = "one", **request: object) -> Sample:
+def rendered(seed: int, layout_sha256: str = "one", **request: object) -> Pair:
     image = np.random.default_rng(seed).integers(0, 256, (SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
     labels = np.full((SIDE_PX, SIDE_PX), seed, np.int32)
     known = {"seed": seed, "steps": 20, "guidance": 1.2, "checkpoint": "small", **request}
     provenance = {"kind": "image", "request": known, "layout_sha256": layout_sha256}
-    return Sample(labels, image, provenance)
+    return Pair(Layout(labels), image, provenance=provenance)
 
 
 def add(results: Results, seed: int) -> str:
@@ -103,7 +103,7 @@ def test_a_result_tells_what_made_it(results: Results) -> None:
 
 
 def test_variations_of_a_request_are_a_group(results: Results) -> None:
-    def group(sample: Sample) -> str:
+    def group(sample: Pair) -> str:
         return results.add(sample, "mine", {}).group
 
     one = group(rendered(1))
@@ -463,7 +463,7 @@ def test_an_adoption_that_fails_is_an_error_and_the_results_are_there(
 _VICTIM = """
 import random, sys
 import numpy as np
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.session.results import Results
 from napari_nudiff.session.session_folder import SessionFolder
 
@@ -477,7 +477,8 @@ chance = random.Random(int(sys.argv[1]))
 for seed in range(10**9):
     image = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     labels = np.full((32, 32), seed, np.int32)
-    key = results.add(Sample(labels, image, {"request": {"seed": seed}}), "mine", {}).id
+    pair = Pair(Layout(labels), image, provenance={"request": {"seed": seed}})
+    key = results.add(pair, "mine", {}).id
     if chance.random() < 0.7:
         results.star(key)
     if chance.random() < 0.3:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from napari_nudiff.dataset.images import write_rgb
-from napari_nudiff.dataset.pair_file import Pair, write_pair
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.dataset.review import read_reviews
-from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.session.review import (
@@ -38,7 +38,7 @@ def labels_of(side: int = 24) -> np.ndarray:
 @pytest.fixture
 def made(tmp_path) -> Path:
     for seed in range(COUNT):
-        pair = Pair(Sample(labels_of(), image_of(seed), {"synthetic": True}))
+        pair = Pair(Layout(labels_of()), image_of(seed), provenance={"synthetic": True})
         write_pair(tmp_path / "made" / f"pair {seed}.nudiff", pair)
     return tmp_path / "made"
 
@@ -130,7 +130,7 @@ def test_of_other_labels_on_the_same_image_nothing_was_said(made) -> None:
     sitting.toggle_flag(1)
     mended = labels_of()
     mended[0, 0] = 7
-    write_pair(made / "pair 0.nudiff", Pair(Sample(mended, image_of(0))))
+    write_pair(made / "pair 0.nudiff", Pair(Layout(mended), image_of(0)))
     again = sit(settings_for(made))
     again.step(-1)
     assert (again.review.realism, again.review.correctness, again.review.flagged) == (3, None, ())
@@ -167,9 +167,9 @@ def test_a_study_tells_nothing_of_what_an_image_is(made, real) -> None:
     kinds = []
     for number in range(2 * COUNT):
         pair = sitting.pair()
-        assert pair.sample.image.shape == (24, 24, 3)
-        assert not pair.sample.labels.any()
-        assert (pair.name, pair.sample.provenance, pair.notes, pair.spatial) == (
+        assert pair.image.shape == (24, 24, 3)
+        assert not pair.labels.any()
+        assert (pair.name, pair.provenance, pair.notes, pair.spatial) == (
             f"image {number + 1}",
             {},
             {},

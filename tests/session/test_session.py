@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from psygnal import EmitLoopError
 
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.errors import CancelledError, LayoutError, RequestError
 from napari_nudiff.session import Session
 from napari_nudiff.session.jobs import InlineExecutor, Job, JobError, JobQueue, Pace
@@ -148,7 +148,7 @@ def test_a_part_of_an_image_is_rendered_again_and_the_rest_stays(session, layout
 
 def test_there_must_be_an_image_to_change(session, layout) -> None:
     with pytest.raises(RequestError, match="Render the whole layout first"):
-        session.rerender(Sample(layout), layout)
+        session.rerender(Pair(Layout(layout)), layout)
 
 
 def test_nuclei_are_sampled_in_a_region_as_dense_as_around(session, layout) -> None:
@@ -300,7 +300,7 @@ def test_a_bad_setting_fails_at_the_click(session, layout, group, name, value, w
         if group == "layout":
             session.sample()
         else:
-            session.rerender(Sample(layout, np.zeros((72, 100, 3), np.uint8)), layout)
+            session.rerender(Pair(Layout(layout), np.zeros((72, 100, 3), np.uint8)), layout)
     assert heard.said == []
     assert not session.busy
 

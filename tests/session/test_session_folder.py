@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.pair_file import Pair, write_pair
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.session.session_folder import (
     SessionFolder,
@@ -32,12 +33,17 @@ def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def pair(value: int, name: str = "mine") -> Pair:
     labels = np.full((24, 32), value, np.int32)
     image = np.random.default_rng(value).integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    sample = Sample(labels, image, {"request": {"seed": value}})
-    return Pair(sample, name, {"scale": [0.5, 0.5]}, {"created_utc": "2026-11-23T11:00:00Z"})
+    sample = Pair(Layout(labels), image, provenance={"request": {"seed": value}})
+    return replace(
+        sample,
+        name=name,
+        spatial={"scale": [0.5, 0.5]},
+        notes={"created_utc": "2026-11-23T11:00:00Z"},
+    )
 
 
 def layout(value: int, name: str) -> Pair:
-    return Pair(Sample(np.full((8, 9), value, np.int32)), name, {"scale": [2.0, 2.0]})
+    return Pair(Layout(np.full((8, 9), value, np.int32)), name=name, spatial={"scale": [2.0, 2.0]})
 
 
 def about(**values: object) -> dict:
@@ -65,7 +71,7 @@ def test_a_session_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     stored = open_session(folder)
     assert list(stored.results) == ["b", "a"]
     assert stored.about == known
-    assert [(one.name, one.sample.labels[0, 0]) for one in stored.layouts] == [
+    assert [(one.name, one.labels[0, 0]) for one in stored.layouts] == [
         ("first", 3),
         ("second", 4),
     ]

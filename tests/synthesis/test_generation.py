@@ -19,8 +19,8 @@ from napari_nudiff.dataset.candidates import find_candidates
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.images import read_layout, write_layout
-from napari_nudiff.dataset.pairs import turned
-from napari_nudiff.dataset.sample import layout_sha256, read_sample
+from napari_nudiff.dataset.pair import Layout, turned
+from napari_nudiff.dataset.sample import read_sample
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import scatter_nuclei
 from napari_nudiff.nuclei.perturbation import perturb
@@ -163,7 +163,7 @@ def test_a_layout_is_made_again_from_its_lineage(plan, tmp_path):
     with using_threads(sample.provenance["threads"]):
         request = LayoutRequest.from_dict(lineage["origin"]["request"])
         first = run(sample_layout(request)).labels
-    assert layout_sha256(first) == lineage["root"]
+    assert Layout(first).sha256() == lineage["root"]
     again = perturb(first, lineage["perturbed"]["share"], lineage["perturbed"]["seed"])
     np.testing.assert_array_equal(again, sample.labels)
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 import zarr
 
+from napari_nudiff.dataset.pair import Layout
 from napari_nudiff.dataset.pyramid import open_pyramid
-from napari_nudiff.dataset.sample import layout_sha256, unpack_layout
+from napari_nudiff.dataset.sample import unpack_layout
 from napari_nudiff.diffusion.samplers import RULES
 from napari_nudiff.diffusion.weights import Header, write_weights
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
@@ -266,9 +267,9 @@ def test_a_layout_too_large_to_embed_is_named(tmp_path, request_, monkeypatch) -
         "shape": [100, 110],
         "encoding": "ome-zarr",
         "path": "labels/nuclei",
-        "sha256": layout_sha256(labels),
+        "sha256": Layout(labels).sha256(),
     }
-    assert stored["layout_sha256"] == layout_sha256(labels)
+    assert stored["layout_sha256"] == Layout(labels).sha256()
 
 
 def test_a_large_render_is_made_again_from_its_folder(tmp_path, request_, monkeypatch) -> None:

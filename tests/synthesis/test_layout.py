@@ -3,7 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_nudiff.dataset.sample import layout_sha256, unpack_layout
+from napari_nudiff.dataset.pair import Layout
+from napari_nudiff.dataset.sample import unpack_layout
 from napari_nudiff.errors import LayoutError
 from napari_nudiff.nuclei.layout import scatter_nuclei
 from napari_nudiff.nuclei.structure import encode_structure
@@ -45,7 +46,7 @@ def test_a_window_without_nuclei_has_an_empty_structure(labels) -> None:
 
 def test_a_scan_by_bands_finds_what_the_whole_layout_is(labels) -> None:
     scan = scanned(labels)
-    assert scan.sha256() == layout_sha256(labels)
+    assert scan.sha256() == Layout(labels).sha256()
     assert np.array_equal(unpack_layout(scan.stored()), labels)
     boxes = scan.boxes()
     assert boxes.ids.tolist() == [int(i) for i in np.unique(labels) if i]

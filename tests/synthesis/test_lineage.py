@@ -17,16 +17,15 @@ import pytest
 import scipy.io
 import tifffile
 
-from napari_nudiff.dataset.candidates import Candidate, candidate_of, find_candidates, find_real
+from napari_nudiff.dataset.candidates import candidate_of, find_candidates, find_real
 from napari_nudiff.dataset.checks import Rules
 from napari_nudiff.dataset.export.options import ExportOptions, Gate
 from napari_nudiff.dataset.export.plan import Plan, plan_set
 from napari_nudiff.dataset.export.writing import write_set
-from napari_nudiff.dataset.fingerprints import foreground_sha256
 from napari_nudiff.dataset.images import write_layout, write_rgb
-from napari_nudiff.dataset.pair_file import Pair, write_pair
+from napari_nudiff.dataset.pair import Layout, Pair, PairRef
+from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.dataset.preparation import prepare
-from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.dataset.survey import PrepareConfig, survey
 from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected
 from napari_nudiff.synthesis.generation import generate
@@ -176,23 +175,25 @@ def plan_of(files: list[Path], checkpoint: str, perturb: float) -> GenerationPla
     )
 
 
-def pairs_from(files: list[Path], out: Path, checkpoint: str, perturb: float) -> list[Candidate]:
+def pairs_from(
+    files: list[Path], out: Path, checkpoint: str, perturb: float
+) -> list[PairRef[Pair]]:
     for _ in generate(plan_of(files, checkpoint, perturb), out):
         pass
     return find_candidates(out)
 
 
-def as_of_version_0_1(candidate: Candidate) -> Candidate:
+def as_of_version_0_1(candidate: PairRef[Pair]) -> PairRef[Pair]:
     """The same pair as it was written before layouts had fingerprints without ids."""
     pair = candidate.load()
-    provenance = dict(pair.sample.provenance)
+    provenance = dict(pair.provenance)
     provenance["lineage"] = {k: v for k, v in provenance["lineage"].items() if k != "roots"}
-    sample = replace(pair.sample, provenance=provenance)
-    return candidate_of(replace(pair, sample=sample))
+    sample = replace(pair, provenance=provenance)
+    return candidate_of(sample)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, tiny_checkpoint) -> dict[str, list[Candidate]]:
+def made(tmp_path_factory, tiny_checkpoint) -> dict[str, list[PairRef[Pair]]]:
     """Parts of the layouts of all patients, turned and mirrored, by how they were made."""
     folder = tmp_path_factory.mktemp("made")
     labels = sorted((write_format("labels", folder / "as-labels") / "labels").iterdir())
@@ -207,25 +208,25 @@ def made(tmp_path_factory, tiny_checkpoint) -> dict[str, list[Candidate]]:
     return found
 
 
-def nudiff_files(candidates: list[Candidate], folder: Path) -> list[Candidate]:
+def nudiff_files(candidates: list[PairRef[Pair]], folder: Path) -> list[PairRef[Pair]]:
     folder.mkdir()
     for candidate in candidates:
         write_pair(folder / f"{candidate.name}.nudiff", candidate.load())
     return find_candidates(folder)
 
 
-def given_file(candidate: Candidate) -> str:
+def given_file(candidate: PairRef[Pair]) -> str:
     return Path(candidate.about()["lineage"]["origin"]["file"]).stem
 
 
-def planned(pairs: list[Candidate], real: list[Candidate], **options: object) -> Plan:
+def planned(pairs: list[PairRef[Pair]], real: list[PairRef[Pair]], **options: object) -> Plan:
     steps = plan_set(
         pairs + real, ExportOptions(**{"test_groups": (f"{HELD_OUT}*",), "val": 0, **options})
     )
     return run(steps)
 
 
-def assert_none_leaks(plan: Plan, pairs: list[Candidate]) -> None:
+def assert_none_leaks(plan: Plan, pairs: list[PairRef[Pair]]) -> None:
     """What was made from the other patients' layouts is trained on, and nothing else."""
     assert {row.split for row in plan.rows if not row.synthetic} == {"train", "test"}
     used = {row.index for row in plan.rows if row.synthetic}
@@ -339,7 +340,9 @@ def test_a_render_of_a_whole_layout_is_known_without_a_lineage(tmp_path) -> None
     source = write_format("binary masks", tmp_path / "lab")
     rules = Rules(um_per_px=UM_PER_PX, target_um_per_px=0.5)
     image, labels = SCENES[HELD_OUT]
-    pair = candidate_of(Pair(Sample(labels * 3, image // 2, {"synthetic": True}), "render"))
+    pair = candidate_of(
+        Pair(Layout(labels * 3), image // 2, provenance={"synthetic": True}, name="render")
+    )
     for real in (find_real(source, rules), find_real(prepared(source, tmp_path / "set", rules))):
         plan = planned([pair], real)
         assert plan.left_out == {"synthetic, of a layout that is held out": 1}
@@ -351,7 +354,9 @@ def test_a_layout_that_was_edited_by_hand_is_known_by_what_stayed(tmp_path, targ
     real = find_real(write_format("labels", tmp_path / "real"), rules)
     image, labels = SCENES[HELD_OUT]
     edited = np.where(labels > labels.max() // 2, 0, labels)
-    pair = candidate_of(Pair(Sample(edited, image // 2, {"synthetic": True}), "render"))
+    pair = candidate_of(
+        Pair(Layout(edited), image // 2, provenance={"synthetic": True}, name="render")
+    )
     assert planned([pair], real).left_out == {"synthetic, of a layout that is held out": 1}
 
 
@@ -393,9 +398,11 @@ def test_a_real_image_that_is_left_out_still_holds_its_layout_back(tmp_path) -> 
     few = labels * (labels < 4)
     as_labels(folder, "tnbc_02_2", (image // 2, few))
     real = find_real(folder, Rules(um_per_px=UM_PER_PX, target_um_per_px=0.5))
-    lineage = {"layouts": "given", "roots": [foreground_sha256(few)]}
-    part = Sample(SCENES[NAMES[0]][1][:64, 64:], image[:64, :96], {"lineage": lineage})
-    plan = planned([candidate_of(Pair(part, "part"))], real, gate=Gate(min_nuclei=6))
+    lineage = {"layouts": "given", "roots": [Layout(few).foreground_sha256()]}
+    part = Pair(
+        Layout(SCENES[NAMES[0]][1][:64, 64:]), image[:64, :96], provenance={"lineage": lineage}
+    )
+    plan = planned([candidate_of(replace(part, name="part"))], real, gate=Gate(min_nuclei=6))
     assert plan.left_out == {
         "fewer than 6 nuclei": 1,
         "synthetic, of a layout that is held out": 1,

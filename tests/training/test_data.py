@@ -32,8 +32,8 @@ def crops(data, many) -> TrainingCrops:
 
 def test_held_out_images_are_not_trained_on(data) -> None:
     training, held_out = load_pairs(data, held_out=["b_*"])
-    assert [p.stem for p in training] == ["a_1", "a_2"]
-    assert [p.stem for p in held_out] == ["b_1"]
+    assert [p.name for p in training] == ["a_1", "a_2"]
+    assert [p.name for p in held_out] == ["b_1"]
 
 
 def test_a_crop_is_a_function_of_its_key(crops) -> None:

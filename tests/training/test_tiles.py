@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.pairs import Layout, Pair
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.training.tiles import LOOK_PX, shares_of, tiles_of
 
 
@@ -11,7 +11,7 @@ def pair(side: int, um_per_px: float | None, source: str = "a") -> Pair:
     labels = np.zeros((side, side), np.int32)
     labels[: side // 2, : side // 2] = 1
     image = np.where(labels[..., None] > 0, 90, 220).repeat(3, axis=2).astype(np.uint8)
-    return Pair("p", image, labels, um_per_px=um_per_px, source=source)
+    return Pair(Layout(labels, um_per_px=um_per_px), image, "p", source=source)
 
 
 def test_a_fine_pair_is_reduced_to_each_resolution_and_a_coarse_one_is_not_enlarged() -> None:
@@ -44,7 +44,7 @@ def test_the_look_is_the_same_at_every_resolution_and_never_too_small() -> None:
 
 
 def test_layouts_have_no_image_and_no_look() -> None:
-    layout = Layout("l", np.ones((64, 64), np.int32), um_per_px=0.25)
+    layout = Pair(Layout(np.ones((64, 64), np.int32), um_per_px=0.25))
     (tile,) = tiles_of([layout], with_look=True)
     assert tile.image is None
     assert tile.look is None

@@ -45,6 +45,22 @@ def test_render_adds_the_pair_where_the_layout_lies(viewer, dock, nuclei, click,
         assert made.axis_labels == ("row", "column")
 
 
+def test_a_render_and_its_export_keep_the_classes_of_the_nuclei(
+    viewer, dock, nuclei, click, idle
+) -> None:
+    features = {"index": [1, 2], "class": ["tumour", "stroma"]}
+    viewer.add_labels(nuclei, name="mine", features=features)
+    click(dock.run_panel.render)
+    idle(dock)
+    labels = viewer.layers[-1]
+    assert dict(zip(labels.features["index"], labels.features["class"], strict=True)) == {
+        1: "tumour",
+        2: "stroma",
+    }
+    (result,) = dock.studio.results.all()
+    assert dock.studio.results.pair(result.id).classes == {1: "tumour", 2: "stroma"}
+
+
 def test_the_metadata_is_json_and_makes_the_image_again(viewer, dock, nuclei, click, idle) -> None:
     viewer.add_labels(nuclei)
     click(dock.run_panel.render)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.ui.dock import SynthesisDock
 from napari_nudiff.ui.export_dock import ExportDock
 
 
-def sample_of(seed: int) -> Sample:
+def sample_of(seed: int) -> Pair:
     rng = np.random.default_rng(seed)
     labels = np.zeros((64, 64), np.int32)
     row, col = rng.integers(10, 50, 2)
     labels[row : row + 9, col : col + 9] = 1
     image = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    provenance = {"synthetic": True, "request": {}, "layout_sha256": layout_sha256(labels)}
-    return Sample(labels, image, provenance)
+    provenance = {"synthetic": True, "request": {}, "layout_sha256": Layout(labels).sha256()}
+    return Pair(Layout(labels), image, provenance=provenance)
 
 
 @pytest.fixture

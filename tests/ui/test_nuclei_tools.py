@@ -9,7 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.session import Session
 from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.ui.canvas import Canvas
@@ -470,7 +470,7 @@ def test_leaving_a_tool_gives_back_everything(viewer, open_bench, qtbot, way, mo
 def test_a_render_that_appears_leaves_the_tool_in_the_hand(viewer, bench, qtbot) -> None:
     bench.take("ellipse")
     canvas, image = Canvas(viewer), np.zeros((96, 128, 3), dtype=np.uint8)
-    sample = Sample(layout(), image, {"request": {"seed": 1}})
+    sample = Pair(Layout(layout()), image, provenance={"request": {"seed": 1}})
     for show in (
         lambda: canvas.show_preview(image, Frame("mine")),
         lambda: canvas.add_pair(sample, Frame("mine")),

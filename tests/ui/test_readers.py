@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import scipy.io
 
-from napari_nudiff.dataset.pair_file import Pair, write_pair
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.dataset.pyramid import PyramidWriter
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.sample_data import rendered_pair
 from napari_nudiff.ui.readers import get_reader
@@ -32,10 +33,10 @@ def sample():
     provenance = {
         "schema": 1,
         "request": {"seed": 7},
-        "layout_sha256": layout_sha256(labels),
+        "layout_sha256": Layout(labels).sha256(),
         "um_per_px": 0.25,
     }
-    return Sample(labels, np.ascontiguousarray(image[:64, :80]), provenance)
+    return Pair(Layout(labels), np.ascontiguousarray(image[:64, :80]), provenance=provenance)
 
 
 def opened(viewer, path):
@@ -43,7 +44,7 @@ def opened(viewer, path):
 
 
 def test_a_pair_opens_in_place_as_an_image_and_outlines(viewer, tmp_path, sample) -> None:
-    write_pair(tmp_path / "a.nudiff", Pair(sample, "my layout", SPATIAL))
+    write_pair(tmp_path / "a.nudiff", replace(sample, name="my layout", spatial=SPATIAL))
     image, labels = opened(viewer, tmp_path / "a.nudiff")
     assert (image.name, labels.name) == ("render my layout s7", "labels my layout s7")
     assert image.rgb
@@ -61,7 +62,7 @@ def test_a_pair_opens_in_place_as_an_image_and_outlines(viewer, tmp_path, sample
 
 
 def test_a_layout_opens_as_labels_to_edit(viewer, tmp_path, sample) -> None:
-    write_pair(tmp_path / "a.nudiff", Pair(Sample(sample.labels)))
+    write_pair(tmp_path / "a.nudiff", Pair(Layout(sample.labels)))
     (layer,) = opened(viewer, tmp_path / "a.nudiff")
     assert layer.name == "a"
     assert layer.contour == 0
@@ -70,13 +71,16 @@ def test_a_layout_opens_as_labels_to_edit(viewer, tmp_path, sample) -> None:
 
 
 def test_unknown_places_are_left_out(viewer, tmp_path, sample) -> None:
-    write_pair(tmp_path / "a.nudiff", Pair(sample, "a", {"scale": [2.0, 2.0], "of_tomorrow": 1}))
+    write_pair(
+        tmp_path / "a.nudiff",
+        replace(sample, name="a", spatial={"scale": [2.0, 2.0], "of_tomorrow": 1}),
+    )
     image, _ = opened(viewer, tmp_path / "a.nudiff")
     assert np.allclose(image.scale, 2)
 
 
 def test_what_was_opened_can_be_rendered(viewer, dock, tmp_path, sample) -> None:
-    write_pair(tmp_path / "a.nudiff", Pair(sample, "a", SPATIAL))
+    write_pair(tmp_path / "a.nudiff", replace(sample, name="a", spatial=SPATIAL))
     _, labels = opened(viewer, tmp_path / "a.nudiff")
     assert dock.layout_panel.layer.layer() is labels
 
@@ -92,7 +96,7 @@ def session(tmp_path, sample):
     """A session of four results: a to d, of which c and b are dear."""
     folder = tmp_path / "mine.nudiff"
     for name in "abcd":
-        write_pair(folder / "results" / f"{name}.nudiff", Pair(sample, name))
+        write_pair(folder / "results" / f"{name}.nudiff", replace(sample, name=name))
     about = {"schema": 1, "order": list("dcba"), "starred": ["b"], "applied": ["c"]}
     (folder / "session.json").write_text(json.dumps(about))
     return folder
@@ -126,7 +130,7 @@ def test_an_empty_session_says_so(session) -> None:
 def test_a_layout_of_a_session_opens_where_there_are_no_results(session, sample) -> None:
     for path in (session / "results").iterdir():
         path.unlink()
-    write_pair(session / "layouts" / "000.nudiff", Pair(Sample(sample.labels), "drawn"))
+    write_pair(session / "layouts" / "000.nudiff", Pair(Layout(sample.labels), name="drawn"))
     ((_, attributes, kind),) = get_reader(str(session))(str(session))
     assert (attributes["name"], kind) == ("drawn", "labels")
 
@@ -226,7 +230,7 @@ def test_files_of_others_are_left_to_others(tmp_path) -> None:
 def test_several_files_open_one_after_another(viewer, tmp_path, sample) -> None:
     paths = [str(tmp_path / f"{name}.nudiff") for name in "ab"]
     for path in paths:
-        write_pair(path, Pair(sample))
+        write_pair(path, sample)
     names = [layer.name for layer in viewer.open(paths, plugin="napari-nudiff", stack=True)]
     assert names == ["render a s7", "labels a s7", "render b s7", "labels b s7"]
     assert get_reader([*paths, str(tmp_path / "x.json")]) is None

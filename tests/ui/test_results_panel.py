@@ -10,7 +10,7 @@ from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QApplication, QMessageBox
 
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.session.jobs import JobQueue
 from napari_nudiff.session.results import Results
 from napari_nudiff.session.session_folder import (
@@ -46,11 +46,15 @@ def opened(qtbot: Any, results: Results) -> ResultsPanel:
     return made
 
 
-def rendered(seed: int, group: str = "one", side_px: int = 48) -> Sample:
+def rendered(seed: int, group: str = "one", side_px: int = 48) -> Pair:
     image = np.random.default_rng(seed).integers(0, 256, (side_px, side_px, 3), dtype=np.uint8)
     labels = np.full((side_px, side_px), seed, np.int32)
     request = {"seed": seed, "steps": 20, "guidance": 1.2, "checkpoint": "small"}
-    return Sample(labels, image, {"kind": "image", "request": request, "layout_sha256": group})
+    return Pair(
+        Layout(labels),
+        image,
+        provenance={"kind": "image", "request": request, "layout_sha256": group},
+    )
 
 
 def add(results: Results, *seeds: int, group: str = "one", name: str = "layout A") -> list[str]:

@@ -15,9 +15,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_nudiff.dataset.images import write_rgb
-from napari_nudiff.dataset.pair_file import Pair, write_pair
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.dataset.review import Review, ReviewFile, grades_in, read_reviews
-from napari_nudiff.dataset.sample import Sample
 from napari_nudiff.ui.review_canvas import FLAGGED
 from napari_nudiff.ui.review_dock import ReviewDock
 
@@ -42,7 +42,7 @@ def labels_of() -> np.ndarray:
 def made(tmp_path) -> Path:
     for seed in range(COUNT):
         provenance = {"synthetic": True, "um_per_px": 0.5}
-        pair = Pair(Sample(labels_of(), image_of(seed), provenance))
+        pair = Pair(Layout(labels_of()), image_of(seed), provenance=provenance)
         write_pair(tmp_path / "made" / f"pair {seed}.nudiff", pair)
     return tmp_path / "made"
 
@@ -178,7 +178,7 @@ def test_the_nucleus_under_the_mouse_is_flagged(dock, viewer, made, begin, press
 def test_the_features_are_those_of_the_shown_labels(viewer, made, begin, press) -> None:
     other = labels_of()
     other[0, 0] = 11
-    write_pair(made / "pair 1.nudiff", Pair(Sample(other, image_of(1))))
+    write_pair(made / "pair 1.nudiff", Pair(Layout(other), image_of(1)))
     begin()
     press("Right")
     assert list(viewer.layers[1].features["index"]) == [0, 3, 8, 11]
@@ -446,7 +446,7 @@ def test_results_without_a_study_are_the_grades(dock, made, begin, press) -> Non
 
 def test_reading_many_images_can_be_stopped(dock, made, click, qtbot) -> None:
     for seed in range(200):
-        pair = Pair(Sample(labels_of(), image_of(1000 + seed)))
+        pair = Pair(Layout(labels_of()), image_of(1000 + seed))
         write_pair(made / f"more {seed}.nudiff", pair)
     dock.sources.add("synthetic", made)
     dock.sources.reviewer.setText("ann")

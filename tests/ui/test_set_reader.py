@@ -9,12 +9,13 @@ from napari_nudiff.dataset.candidates import find_candidates
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.export.writing import write_set
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.ui.readers import get_reader
 from napari_nudiff.work import run
 
 
-def sample_of(seed: int, side: int = 64) -> Sample:
+def sample_of(seed: int, side: int = 64) -> Pair:
     rng = np.random.default_rng(seed)
     labels = np.zeros((side, side), np.int32)
     row, col = rng.integers(10, side - 14, 2)
@@ -23,10 +24,10 @@ def sample_of(seed: int, side: int = 64) -> Sample:
     provenance = {
         "synthetic": True,
         "request": {"seed": seed},
-        "layout_sha256": layout_sha256(labels),
+        "layout_sha256": Layout(labels).sha256(),
         "um_per_px": 0.25,
     }
-    return Sample(labels, image, provenance)
+    return Pair(Layout(labels), image, provenance=provenance)
 
 
 @pytest.fixture

@@ -60,15 +60,15 @@ def test_a_saved_pair_opens_as_it_was(viewer, pair, tmp_path) -> None:
 def test_the_order_of_the_layers_does_not_matter(pair, tmp_path) -> None:
     image, labels = (layer.as_layer_data_tuple() for layer in pair)
     write_nudiff(str(tmp_path / "a.nudiff"), [labels, image])
-    assert np.array_equal(read_pair(tmp_path / "a.nudiff").sample.image, image[0])
+    assert np.array_equal(read_pair(tmp_path / "a.nudiff").image, image[0])
 
 
 def test_labels_alone_are_a_layout(viewer, pair, tmp_path) -> None:
     save(viewer, tmp_path / "a.nudiff", pair[1])
     read = read_pair(tmp_path / "a.nudiff")
-    assert read.sample.image is None
+    assert read.image is None
     assert read.name == "tumour"
-    assert np.array_equal(read.sample.labels, pair[1].data)
+    assert np.array_equal(read.labels, pair[1].data)
 
 
 def test_a_real_image_of_floats_with_alpha_keeps_its_colours(viewer, tissue, nuclei, tmp_path):
@@ -77,8 +77,8 @@ def test_a_real_image_of_floats_with_alpha_keeps_its_colours(viewer, tissue, nuc
     labels = viewer.add_labels(nuclei, name="mask")
     save(viewer, tmp_path / "a.nudiff", image, labels)
     read = read_pair(tmp_path / "a.nudiff")
-    assert np.array_equal(read.sample.image, tissue)
-    assert read.sample.provenance == {}
+    assert np.array_equal(read.image, tissue)
+    assert read.provenance == {}
     assert read.name == "slide"
 
 
@@ -86,7 +86,7 @@ def test_of_a_multiscale_layer_the_finest_level_is_saved(viewer, tissue, nuclei,
     image = viewer.add_image([tissue, tissue[::2, ::2]], rgb=True, multiscale=True)
     labels = viewer.add_labels([nuclei, nuclei[::2, ::2]], multiscale=True)
     save(viewer, tmp_path / "a.nudiff", image, labels)
-    assert np.array_equal(read_pair(tmp_path / "a.nudiff").sample.image, tissue)
+    assert np.array_equal(read_pair(tmp_path / "a.nudiff").image, tissue)
 
 
 def refused(path, *layers, error=DatasetError) -> str:

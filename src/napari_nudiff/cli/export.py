@@ -14,9 +14,9 @@ from napari_nudiff.cli.progress import watched
 from napari_nudiff.errors import DatasetError, RequestError
 
 if TYPE_CHECKING:
-    from napari_nudiff.dataset.candidates import Candidate
     from napari_nudiff.dataset.export.options import ExportOptions
     from napari_nudiff.dataset.export.plan import Plan
+    from napari_nudiff.dataset.pair import Pair, PairRef
     from napari_nudiff.dataset.problems import Problem
     from napari_nudiff.dataset.review import Grade
 
@@ -135,7 +135,7 @@ def _class_pair(told: str) -> tuple[str, str]:
     return old.strip(), new.strip()
 
 
-def _candidates(args: argparse.Namespace) -> list[Candidate]:
+def _candidates(args: argparse.Namespace) -> list[PairRef[Pair]]:
     from napari_nudiff.dataset.candidates import find_candidates, find_real
     from napari_nudiff.dataset.checks import Rules
 

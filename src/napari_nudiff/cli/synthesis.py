@@ -17,8 +17,8 @@ from napari_nudiff.errors import RequestError
 from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
 
 if TYPE_CHECKING:
+    from napari_nudiff.dataset.pair import Pair
     from napari_nudiff.dataset.pyramid import Pyramid
-    from napari_nudiff.dataset.sample import Sample
     from napari_nudiff.synthesis.request import RenderRequest
     from napari_nudiff.work import Work
 
@@ -141,7 +141,7 @@ def _again(stored: Path, out: Path) -> _Task:
     return _small(stored.stem, out, lambda: request_of(provenance))
 
 
-def _small(stem: str, out: Path, start: Callable[[], Work[Sample]]) -> _Task:
+def _small(stem: str, out: Path, start: Callable[[], Work[Pair]]) -> _Task:
     from napari_nudiff.dataset.sample import write_sample
 
     return _Task(stem, start, lambda sample: write_sample(out, stem, sample)[0])

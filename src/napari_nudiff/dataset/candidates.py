@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 from napari_nudiff.dataset.checks import Rules, check_image
 from napari_nudiff.dataset.export.lineage import roots_of
 from napari_nudiff.dataset.groups import group_of
-from napari_nudiff.dataset.pair_file import EXTENSION, Pair, read_about, read_pair
+from napari_nudiff.dataset.pair import Pair, PairRef
+from napari_nudiff.dataset.pair_file import EXTENSION, read_about, read_pair
 from napari_nudiff.dataset.problems import is_error
 from napari_nudiff.dataset.readers import LabelledImage, find_images
 from napari_nudiff.dataset.readers.json_file import mentions
-from napari_nudiff.dataset.sample import Sample, labels_beside, read_provenance, read_sample
+from napari_nudiff.dataset.sample import labels_beside, read_provenance, read_sample
 from napari_nudiff.dataset.writers.marked import read_mark
 from napari_nudiff.errors import DatasetError
 
@@ -24,42 +25,7 @@ SESSION_FILE = "session.json"
 _RESULTS = "results"
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A pair in a file, read when asked.
-
-    Attributes
-    ----------
-    name : str
-        Need not be unique.
-    source : str
-        Where it lies, as a user knows it.
-    load : callable
-        Reads the pair; of a real one, checked and mended as `checks.check_image` does. Raises
-        DatasetError where it cannot.
-    about : callable
-        Reads its provenance without the pixels; of a real one it is empty.
-    synthetic : bool
-    group : str
-        Of a real one, the patient or slide.
-    starred, applied : bool
-        In the session that it was made in.
-    split : str
-        Of a real one that was held out before, "test"; else empty.
-    """
-
-    name: str
-    source: str
-    load: Callable[[], Pair]
-    about: Callable[[], dict[str, Any]]
-    synthetic: bool = True
-    group: str = ""
-    starred: bool = False
-    applied: bool = False
-    split: str = ""
-
-
-def find_candidates(source: Path) -> list[Candidate]:
+def find_candidates(source: Path) -> list[PairRef[Pair]]:
     """List the synthetic pairs of a source, in the order of their names.
 
     Parameters
@@ -90,21 +56,33 @@ def find_candidates(source: Path) -> list[Candidate]:
     return found
 
 
-def candidate_of_file(path: Path, *, starred: bool = False, applied: bool = False) -> Candidate:
+def candidate_of_file(path: Path, *, starred: bool = False, applied: bool = False) -> PairRef[Pair]:
     """A pair in a ``.nudiff`` file."""
-    load, about = partial(_load_pair, path), partial(_about, path)
-    return Candidate(path.stem, str(path), load, about, starred=starred, applied=applied)
-
-
-def candidate_of(pair: Pair, *, starred: bool = False, applied: bool = False) -> Candidate:
-    """A synthetic pair that is in memory."""
-    provenance = pair.sample.provenance
-    return Candidate(
-        pair.name, pair.name, lambda: pair, lambda: provenance, starred=starred, applied=applied
+    return PairRef(
+        path.stem,
+        str(path),
+        partial(_load_pair, path),
+        synthetic=True,
+        about=partial(_about, path),
+        starred=starred,
+        applied=applied,
     )
 
 
-def find_real(source: Path, rules: Rules | None = None) -> list[Candidate]:
+def candidate_of(pair: Pair, *, starred: bool = False, applied: bool = False) -> PairRef[Pair]:
+    """A synthetic pair that is in memory."""
+    return PairRef(
+        pair.name,
+        pair.name,
+        lambda: pair,
+        synthetic=True,
+        about=lambda: pair.provenance,
+        starred=starred,
+        applied=applied,
+    )
+
+
+def find_real(source: Path, rules: Rules | None = None) -> list[PairRef[Pair]]:
     """List the labelled real images of a source, in any format that ``nudiff data`` reads.
 
     Those among them that say in themselves that they are synthetic, as exported ones do, are
@@ -125,17 +103,17 @@ def find_real(source: Path, rules: Rules | None = None) -> list[Candidate]:
     return [_of_image(found, rules or Rules()) for found in images]
 
 
-def _of_image(found: LabelledImage, rules: Rules) -> Candidate:
+def _of_image(found: LabelledImage, rules: Rules) -> PairRef[Pair]:
     mark = _mark_of(found)
     is_synthetic = bool(mark.get("synthetic"))
-    return Candidate(
+    return PairRef(
         found.name,
         found.source,
         partial(_load_image, found, rules, mark),
-        lambda: mark,
-        synthetic=is_synthetic,
         group="" if is_synthetic else group_of(found.name, found.group),
-        split="test" if found.held_out else "",
+        held_out=found.held_out,
+        synthetic=is_synthetic,
+        about=lambda: mark,
     )
 
 
@@ -147,20 +125,18 @@ def _mark_of(found: LabelledImage) -> dict[str, Any]:
 
 
 def _load_image(found: LabelledImage, rules: Rules, mark: dict[str, Any]) -> Pair:
-    ready, problems = check_image(found, rules)
-    if ready is None:
+    checked, problems = check_image(found, rules)
+    if checked is None:
         complaints = "; ".join(f"{p.what}: {p.detail}" for p in problems if is_error(p))
         raise DatasetError(f"{found.source} cannot be used: {complaints}.")
-    if ready.image is None:
+    if checked.image is None:
         raise DatasetError(f"{found.source} is a layout without an image. Render it first.")
-    known = {} if ready.um_per_px is None else {"um_per_px": ready.um_per_px}
+    known = {} if checked.um_per_px is None else {"um_per_px": checked.um_per_px}
     # What a mark tells beside its lineage is of the image as it was exported.
     told = mark if mark.get("synthetic") else {}
-    lineage = {**_lineage(told), "roots": sorted(ready.roots | roots_of(mark))}
+    lineage = {**_lineage(told), "roots": sorted(checked.roots | roots_of(mark))}
     provenance = {"synthetic": False, "source": found.source, **told, **known, "lineage": lineage}
-    notes = {"classes": {str(i): name for i, name in ready.classes.items()}}
-    sample = Sample(ready.labels, ready.image, provenance)
-    return Pair(sample, found.name, notes=notes, unscaled=ready.unscaled)
+    return replace(checked, provenance=provenance)
 
 
 def _lineage(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -172,7 +148,7 @@ def _is_session(folder: Path) -> bool:
     return (folder / SESSION_FILE).is_file()
 
 
-def _of_session(folder: Path) -> Iterator[Candidate]:
+def _of_session(folder: Path) -> Iterator[PairRef[Pair]]:
     about = _session(folder)
     order = {name: place for place, name in enumerate(about["order"])}
     files = sorted(
@@ -195,7 +171,7 @@ def _session(folder: Path) -> dict[str, list[str]]:
     return {key: told[key] if isinstance(told.get(key), list) else [] for key in keys}
 
 
-def _of_folder(folder: Path) -> Iterator[Candidate]:
+def _of_folder(folder: Path) -> Iterator[PairRef[Pair]]:
     """Of its folders too; a session among them counts as one, without its layouts."""
     for path in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
         if path.is_dir():
@@ -203,9 +179,8 @@ def _of_folder(folder: Path) -> Iterator[Candidate]:
         elif path.suffix == EXTENSION:
             yield candidate_of_file(path)
         elif path.suffix == ".json" and _is_sample(path):
-            yield Candidate(
-                path.stem, str(path), partial(_load_sample, path), partial(read_provenance, path)
-            )
+            load, about = partial(read_sample, path), partial(read_provenance, path)
+            yield PairRef(path.stem, str(path), load, synthetic=True, about=about)
 
 
 def _is_sample(path: Path) -> bool:
@@ -220,10 +195,6 @@ def _about(path: Path) -> dict[str, Any]:
 
 def _load_pair(path: Path) -> Pair:
     pair = read_pair(path)
-    if pair.sample.image is None:
+    if pair.image is None:
         raise DatasetError(f"{path} holds a layout without an image. Render it first.")
     return pair
-
-
-def _load_sample(path: Path) -> Pair:
-    return Pair(read_sample(path), path.stem)

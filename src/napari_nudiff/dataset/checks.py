@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.fingerprints import layout_keys
 from napari_nudiff.dataset.labelling import Foreground, label_points
 from napari_nudiff.dataset.masks import as_rgb, number_nuclei, resample_image, resample_labels
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.dataset.problems import Problem, is_error
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.errors import DatasetError
@@ -74,39 +73,9 @@ class Rules:
     class_names: tuple[tuple[str, str], ...] = ()
 
 
-class Ready(NamedTuple):
-    """An image as it goes into a prepared set.
-
-    Attributes
-    ----------
-    image : ndarray, (H, W, 3), uint8, or None
-        None of a layout without one.
-    labels : ndarray, (H, W), int32
-        Nuclei 1..N.
-    um_per_px : float or None
-    source_sha256 : str
-        Fingerprint of the image before it was resampled; of a layout alone, of its labels.
-    classes : dict of int to str
-        Of nuclei by their numbers, where the files tell.
-    roots : frozenset of str
-        `layout_keys` of the labels before and after they were resampled, and those that the files
-        tell.
-    unscaled : ndarray, (H', W'), int32, or None
-        The labels before they were resampled; None where they were not.
-    """
-
-    image: NDArray[np.uint8] | None
-    labels: NDArray[np.int32]
-    um_per_px: float | None
-    source_sha256: str
-    classes: dict[int, str]
-    roots: frozenset[str]
-    unscaled: NDArray[np.int32] | None = None
-
-
 def check_image(
     found: LabelledImage, rules: Rules, foreground: Foreground | None = None
-) -> tuple[Ready | None, list[Problem]]:
+) -> tuple[Pair | None, list[Problem]]:
     """Read, check and mend one labelled image.
 
     Parameters
@@ -118,8 +87,8 @@ def check_image(
 
     Returns
     -------
-    ready : Ready or None
-        None where a problem is an error.
+    pair : Pair or None
+        With nuclei 1..N; None where a problem is an error.
     problems : list of Problem
     """
     told = _Told(found.name)
@@ -138,7 +107,7 @@ def check_image(
     um_per_px, factor = _scale(loaded, rules, told)
     if ids is None or any(map(is_error, told.problems)):
         return None, told.problems
-    sha256 = pixels_sha256(ids if image is None else image)
+    before = image
     if image is not None:
         _look_at_image(image, told)
         image = resample_image(image, factor) if factor != 1 else image
@@ -164,11 +133,15 @@ def check_image(
     _look_at_nuclei(labels, told)
     unscaled = None
     if factor != 1:
-        unscaled = labels
+        unscaled = Pair(Layout(labels), before)
         labels = relabel_contiguous(resample_labels(labels, factor))
+    elif before is not None and before is not image:  # of points, which were labelled afterwards
+        unscaled = Pair(Layout(np.zeros(before.shape[:2], np.int32)), before)
     classes = {i: dict(rules.class_names).get(c, c) for i, c in _classes(loaded, labels).items()}
-    roots = frozenset(loaded.roots) | layout_keys(ids) | layout_keys(labels)
-    return Ready(image, labels, um_per_px, sha256, classes, roots, unscaled), told.problems
+    layout = Layout(labels, classes, um_per_px)
+    roots = frozenset(loaded.roots) | Layout(ids).keys() | layout.keys()
+    pair = Pair(layout, image, found.name, found.group, source=found.source)
+    return replace(pair, roots=roots, unscaled=unscaled), told.problems
 
 
 def _classes(loaded: Loaded, labels: NDArray[np.int32]) -> dict[int, str]:
@@ -188,12 +161,6 @@ def _classes(loaded: Loaded, labels: NDArray[np.int32]) -> dict[int, str]:
         for nucleus in range(1, len(most))
         if count[nucleus]
     }
-
-
-def pixels_sha256(image: NDArray[np.generic]) -> str:
-    """Fingerprint of the pixels of an image, however it is stored."""
-    data = str(image.shape).encode() + np.ascontiguousarray(image).tobytes()
-    return hashlib.sha256(data).hexdigest()
 
 
 class _Told:

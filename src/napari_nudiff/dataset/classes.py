@@ -6,11 +6,12 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from napari_nudiff.dataset.images import write_text
 from napari_nudiff.errors import DatasetError
 
-CLASSES_FOLDER = "classes"
+CLASSES_FOLDER = KEY = "classes"
 _HEADER = ["id", "class"]
 
 
@@ -28,6 +29,20 @@ def write_classes(path: Path, classes: Mapping[int, str]) -> None:
     writer.writerow(_HEADER)
     writer.writerows(sorted(classes.items()))
     write_text(path, text.getvalue())
+
+
+def pack_classes(classes: Mapping[int, str]) -> dict[str, dict[str, str]]:
+    """Classes as JSON values under a key of their own; nothing where there are none."""
+    return {KEY: {str(i): name for i, name in sorted(classes.items())}} if classes else {}
+
+
+def unpack_classes(stored: Mapping[str, Any]) -> tuple[dict[int, str], dict[str, Any]]:
+    """The classes that `pack_classes` put among other values, and the others."""
+    others = dict(stored)
+    packed = others.pop(KEY, {})
+    if not isinstance(packed, Mapping):
+        return {}, dict(stored)
+    return {int(i): str(name) for i, name in packed.items() if str(i).isdecimal()}, others
 
 
 def read_classes(path: Path) -> dict[int, str]:

@@ -11,7 +11,6 @@ import json
 import math
 import struct
 import zipfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.classes import pack_classes, unpack_classes
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import atomic_path
 from napari_nudiff.nuclei.structure import validate_layout
@@ -36,29 +36,6 @@ _QUICK = 1  # PNG compression: a tenth larger than the best, and several times a
 _PNG_SIDES = slice(16, 24)  # where a PNG says how wide and how high it is
 
 
-@dataclass(frozen=True)
-class Pair:
-    """An image, its labels, where they lie in the world, and notes.
-
-    Attributes
-    ----------
-    sample : Sample
-    name : str
-    spatial : dict
-        JSON values: scale, translate, rotate, shear, affine, units, axis_labels.
-    notes : dict
-        JSON values of whoever writes the file: whether it is starred, or applied.
-    unscaled : ndarray, (H', W'), int32, or None
-        Labels of a real image before they were resampled; no file keeps them.
-    """
-
-    sample: Sample
-    name: str = ""
-    spatial: dict[str, Any] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
-    unscaled: NDArray[np.int32] | None = None
-
-
 def write_pair(path: Path, pair: Pair) -> None:
     """Write a pair; the file appears whole or not at all.
 
@@ -69,13 +46,13 @@ def write_pair(path: Path, pair: Pair) -> None:
     LayoutError
         The labels are no layout.
     """
-    _require_storable(pair.sample)
+    _require_storable(pair)
     about = _encoded_about(pair)
     with atomic_path(Path(path)) as staged, zipfile.ZipFile(staged, "w") as archive:
-        if pair.sample.image is not None:
-            image = np.ascontiguousarray(pair.sample.image)
+        if pair.image is not None:
+            image = np.ascontiguousarray(pair.image)
             archive.writestr(_entry(_IMAGE), imagecodecs.png_encode(image, level=_QUICK))
-        archive.writestr(_entry(_LABELS), _encoded_labels(pair.sample.labels))
+        archive.writestr(_entry(_LABELS), _encoded_labels(pair.labels))
         archive.writestr(_entry(_ABOUT), about, zipfile.ZIP_DEFLATED)
 
 
@@ -98,8 +75,15 @@ def read_pair(path: Path) -> Pair:
         raise DatasetError(
             f"{path} is damaged: its image has {image.shape[:2]} px, its labels {labels.shape}."
         )
-    sample = Sample(labels, image, about["provenance"])
-    return Pair(sample, about["name"], about["spatial"], about["notes"])
+    classes, notes = unpack_classes(about["notes"])
+    return Pair(
+        Layout(labels, classes),
+        image,
+        about["name"],
+        provenance=about["provenance"],
+        spatial=about["spatial"],
+        notes=notes,
+    )
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -120,8 +104,8 @@ def read_about(path: Path) -> dict[str, Any]:
 # Writing
 
 
-def _require_storable(sample: Sample) -> None:
-    labels, image = validate_layout(sample.labels), sample.image
+def _require_storable(pair: Pair) -> None:
+    labels, image = validate_layout(pair.labels), pair.image
     if labels.size > _MAX_PX:
         raise DatasetError(
             f"The labels have {labels.shape} px; {EXTENSION} files hold up to 16384 x 16384. "
@@ -151,8 +135,8 @@ def _encoded_about(pair: Pair) -> str:
         "schema": SCHEMA,
         "name": pair.name,
         "spatial": pair.spatial,
-        "notes": pair.notes,
-        "provenance": pair.sample.provenance,
+        "notes": pair.notes | pack_classes(pair.classes),
+        "provenance": pair.provenance,
     }
     try:
         return json.dumps(about, indent=1) + "\n"

@@ -1,64 +1,18 @@
-"""Pairs of an H&E image and its instance labels, and layouts alone, as a folder of files."""
+"""Read pairs, and layouts alone, from a folder of files: what is trained and judged on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from napari_nudiff.dataset.classes import CLASSES_FOLDER, read_classes
 from napari_nudiff.dataset.groups import HELD_OUT
 from napari_nudiff.dataset.images import read_layout, read_rgb
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.dataset.prepared import INDEX_NAME, KIND, Index, Item, read_index
 from napari_nudiff.errors import DatasetError
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One H&E image with its instance labels.
-
-    Attributes
-    ----------
-    stem : str
-    image : ndarray, (H, W, 3), uint8
-    labels : ndarray, (H, W), integer
-    group : str
-        Patient or slide of a prepared set, else empty.
-    um_per_px : float or None
-        Side of a pixel; None where nobody told it.
-    classes : mapping of int to str
-        Of nuclei by their ids; those without one are missing.
-    source : str
-        Name of the folder that it was read from.
-    """
-
-    stem: str
-    image: NDArray[np.uint8]
-    labels: NDArray[np.integer]
-    group: str = ""
-    um_per_px: float | None = None
-    classes: Mapping[int, str] = field(default_factory=dict)
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The instance labels of a pair, or of a set that has no images; see `Pair`."""
-
-    stem: str
-    labels: NDArray[np.integer]
-    group: str = ""
-    um_per_px: float | None = None
-    classes: Mapping[int, str] = field(default_factory=dict)
-    source: str = ""
-
-
-Loaded = TypeVar("Loaded", Pair, Layout)
 
 
 def load_pairs(folder: Path, *, held_out: Sequence[str] = ()) -> tuple[list[Pair], list[Pair]]:
@@ -89,13 +43,11 @@ def load_pairs(folder: Path, *, held_out: Sequence[str] = ()) -> tuple[list[Pair
             "trained on. Give a set with images."
         )
     stems = [path.stem for path in _files(folder, "images", ".png")] if index is None else []
-    pairs = [_load_pair(folder, layout) for layout in _layouts(folder, index, stems)]
+    pairs = [_with_image(folder, layout) for layout in _layouts(folder, index, stems)]
     return _split(pairs, index, held_out)
 
 
-def load_layouts(
-    folder: Path, *, held_out: Sequence[str] = ()
-) -> tuple[list[Layout], list[Layout]]:
+def load_layouts(folder: Path, *, held_out: Sequence[str] = ()) -> tuple[list[Pair], list[Pair]]:
     """Read the layouts of a prepared set with or without images, or ``labels/*.tif``.
 
     Parameters
@@ -106,7 +58,8 @@ def load_layouts(
 
     Returns
     -------
-    training, held_out : lists of Layout
+    training, held_out : lists of Pair
+        Without images.
 
     Raises
     ------
@@ -134,10 +87,10 @@ def _read_index(folder: Path) -> Index | None:
 
 
 def _split(
-    loaded: list[Loaded], index: Index | None, held_out: Sequence[str]
-) -> tuple[list[Loaded], list[Loaded]]:
+    loaded: list[Pair], index: Index | None, held_out: Sequence[str]
+) -> tuple[list[Pair], list[Pair]]:
     if index is None or held_out:
-        kept_out = [any(fnmatch(one.stem, pattern) for pattern in held_out) for one in loaded]
+        kept_out = [any(fnmatch(one.name, pattern) for pattern in held_out) for one in loaded]
     else:
         kept_out = [item.split == HELD_OUT for item in index.items]
     training = [one for one, out in zip(loaded, kept_out, strict=True) if not out]
@@ -154,22 +107,7 @@ def _files(folder: Path, kind: str, suffix: str) -> list[Path]:
     return paths
 
 
-def turned(plane: NDArray[Any], turns: int, mirrored: bool) -> NDArray[Any]:
-    """An image or labels (H, W, ...) in one of the eight orientations.
-
-    Parameters
-    ----------
-    plane : ndarray, (H, W, ...)
-    turns : int
-        Quarter turns counter-clockwise, as in `numpy.rot90`.
-    mirrored : bool
-        Mirrored left to right after that.
-    """
-    plane = np.rot90(plane, turns)
-    return np.ascontiguousarray(plane[:, ::-1] if mirrored else plane)
-
-
-def _layouts(folder: Path, index: Index | None, stems: Sequence[str]) -> Iterator[Layout]:
+def _layouts(folder: Path, index: Index | None, stems: Sequence[str]) -> Iterator[Pair]:
     """Those of an index, or of a bare folder those of some stems."""
     if index is None:
         yield from (_layout(folder, stem) for stem in stems)
@@ -179,32 +117,23 @@ def _layouts(folder: Path, index: Index | None, stems: Sequence[str]) -> Iterato
         yield _layout(folder, item.name, item, classed=classed)
 
 
-def _layout(folder: Path, stem: str, item: Item | None = None, *, classed: bool = False) -> Layout:
+def _layout(folder: Path, stem: str, item: Item | None = None, *, classed: bool = False) -> Pair:
     path = folder / "labels" / f"{stem}.tif"
     if not path.exists():
         raise DatasetError(f"{stem}.png has no labels: {path} does not exist.")
     table = folder / CLASSES_FOLDER / f"{stem}.csv"
     classes = read_classes(table) if classed or (item is None and table.exists()) else {}
-    if item is None:
-        return Layout(stem, read_layout(path), classes=classes, source=folder.name)
-    labels = read_layout(path)
-    return Layout(stem, labels, item.group, item.um_per_px, classes, folder.name)
+    um_per_px, group = (item.um_per_px, item.group) if item else (None, "")
+    layout = Layout(read_layout(path), classes, um_per_px)
+    return Pair(layout, name=stem, group=group, source=folder.name)
 
 
-def _load_pair(folder: Path, layout: Layout) -> Pair:
-    path = folder / "images" / f"{layout.stem}.png"
-    image, labels = read_rgb(path), layout.labels
-    if image.shape[:2] != labels.shape:
+def _with_image(folder: Path, pair: Pair) -> Pair:
+    path = folder / "images" / f"{pair.name}.png"
+    image = read_rgb(path)
+    if image.shape[:2] != pair.labels.shape:
         raise DatasetError(
-            f"{path.name} is {image.shape[:2]} pixels and its labels are {labels.shape}; "
+            f"{path.name} is {image.shape[:2]} pixels and its labels are {pair.labels.shape}; "
             "they must have the same size."
         )
-    return Pair(
-        layout.stem,
-        image,
-        labels,
-        layout.group,
-        layout.um_per_px,
-        layout.classes,
-        layout.source,
-    )
+    return replace(pair, image=image)

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff import __version__
-from napari_nudiff.dataset.checks import Ready, Rules, check_image, pixels_sha256
+from napari_nudiff.dataset.checks import Rules, check_image
 from napari_nudiff.dataset.groups import HELD_OUT, TRAIN
 from napari_nudiff.dataset.labelling import Foreground
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.dataset.prepared import Entry, Index, Item, check_target, write_set
 from napari_nudiff.dataset.problems import problem_csv
 from napari_nudiff.dataset.subset import (
@@ -30,12 +31,11 @@ from napari_nudiff.dataset.subset import (
 )
 from napari_nudiff.dataset.survey import PrepareConfig, Record, Survey, Watch, stop_on_errors
 from napari_nudiff.errors import DatasetError
-from napari_nudiff.nuclei.layout import relabel_contiguous
 
 Window = tuple[int, int, int, int]
 """Top, left, height, width (pixels)."""
 
-Read = Callable[[Record], Ready]
+Read = Callable[[Record], Pair]
 
 
 def prepare(
@@ -96,30 +96,30 @@ def prepare(
     return write_set(out, entries, about, problem_csv(surveyed.problems), sheets=sheets)
 
 
-def _ready(record: Record, rules: Rules, foreground: Foreground | None) -> Ready:
-    ready, problems = check_image(record.found, rules, foreground)
-    if ready is None:
+def _ready(record: Record, rules: Rules, foreground: Foreground | None) -> Pair:
+    pair, problems = check_image(record.found, rules, foreground)
+    if pair is None:
         raise DatasetError(
             f"{record.found.name} changed while it was prepared: {problems[-1].detail}"
         )
-    return ready
+    return pair
 
 
-def _whole(record: Record, ready: Ready) -> Entry:
-    height, width = ready.labels.shape
+def _whole(record: Record, pair: Pair) -> Entry:
+    height, width = pair.labels.shape
     item = Item(
         name=record.found.name,
         group=record.group,
         split=record.split,
         height_px=height,
         width_px=width,
-        nuclei=int(ready.labels.max(initial=0)),
-        um_per_px=ready.um_per_px,
+        nuclei=int(pair.labels.max(initial=0)),
+        um_per_px=pair.um_per_px,
         source=record.found.source,
-        image_sha256=pixels_sha256(ready.labels if ready.image is None else ready.image),
-        roots=tuple(sorted(ready.roots)),
+        image_sha256=pair.pixels_sha256(),
+        roots=tuple(sorted(pair.roots)),
     )
-    return Entry(item, ready.image, ready.labels, ready.classes)
+    return item, pair
 
 
 def _choose_patches(
@@ -162,14 +162,13 @@ def _describe(
     patches, features, nuclei = [], [], []
     count = 0
     for number, record in enumerate(watch(training)):
-        ready = read(record)
-        height, width = ready.labels.shape
+        pair = read(record)
+        height, width = pair.labels.shape
         for window in cut((height, width), config.patch_px, config.stride_px):
-            part = _cut(ready, window)
+            part = _cut(pair, window)
             patches.append((number, *window))
             if not config.features:
-                assert part.image is not None
-                features.append(describe(part.image, part.labels))
+                features.append(describe(part.pixels, part.labels))
             ids = np.unique(part.labels)
             nuclei.append(ids[ids > 0].astype(np.int64) + count)
         count += record.nuclei
@@ -183,32 +182,23 @@ def _patches(
 ) -> Iterator[Entry]:
     """Held-out images whole, of training images the chosen windows."""
     for record in watch([r for r in records if r.split == HELD_OUT or r.found.name in chosen]):
-        ready = read(record)
+        pair = read(record)
         if record.split == HELD_OUT:
-            yield _whole(record, ready)
+            yield _whole(record, pair)
         else:
-            yield from (_patch(record, ready, window) for window in chosen[record.found.name])
+            yield from (_patch(record, pair, window) for window in chosen[record.found.name])
 
 
-def _patch(record: Record, ready: Ready, window: Window) -> Entry:
-    part = _cut(ready, window)
-    labels = relabel_contiguous(part.labels)
-    ids = np.unique(part.labels)
-    was = ids[ids > 0].tolist()  # in the order of the new numbers
-    classes = {new: ready.classes[old] for new, old in enumerate(was, 1) if old in ready.classes}
-    whole = _whole(record, part._replace(labels=labels, classes=classes))
+def _patch(record: Record, pair: Pair, window: Window) -> Entry:
+    item, part = _whole(record, _cut(pair, window).relabelled())
     top, left = window[:2]
     name = f"{record.found.name}_y{top:05d}_x{left:05d}"
-    item = replace(whole.item, name=name, cut_from=record.found.name, top_px=top, left_px=left)
-    return whole._replace(item=item)
+    return replace(item, name=name, cut_from=record.found.name, top_px=top, left_px=left), part
 
 
-def _cut(ready: Ready, window: Window) -> Ready:
-    """A window of an image, with the nuclei as they were numbered."""
+def _cut(pair: Pair, window: Window) -> Pair:
     top, left, height, width = window
-    part = np.s_[top : top + height, left : left + width]
-    image = None if ready.image is None else ready.image[part]
-    return ready._replace(image=image, labels=ready.labels[part])
+    return pair.window(np.s_[top : top + height, left : left + width])
 
 
 def _about(config: PrepareConfig) -> dict[str, Any]:

@@ -13,16 +13,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from napari_nudiff.dataset.classes import CLASSES_FOLDER, write_classes
 from napari_nudiff.dataset.groups import HELD_OUT, TRAIN
 from napari_nudiff.dataset.images import write_layout, write_rgb, write_text
-from napari_nudiff.dataset.sheet import Sheets, Tile
+from napari_nudiff.dataset.pair import Pair
+from napari_nudiff.dataset.sheet import Sheets
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import replace_folder
 
@@ -96,13 +93,8 @@ class Index:
         return tuple(self.about.get("classes", ()))
 
 
-class Entry(NamedTuple):
-    """One image on its way into a set."""
-
-    item: Item
-    image: NDArray[np.uint8] | None
-    labels: NDArray[np.integer]
-    classes: Mapping[int, str] = MappingProxyType({})
+Entry = tuple[Item, Pair]
+"""One pair on its way into a set, and what the index says of it."""
 
 
 def read_index(folder: Path) -> Index | None:
@@ -248,14 +240,14 @@ def _fill(
     items = []
     class_names = about.get("classes", ())
     sheets = Sheets(folder, class_names) if with_sheets else None
-    for item, image, labels, classes in entries:
-        if image is not None:
-            write_rgb(folder / "images" / f"{item.name}.png", image)
-        write_layout(folder / "labels" / f"{item.name}.tif", labels)
+    for item, pair in entries:
+        if pair.image is not None:
+            write_rgb(folder / "images" / f"{item.name}.png", pair.image)
+        write_layout(folder / "labels" / f"{item.name}.tif", pair.labels)
         if class_names:
-            write_classes(folder / CLASSES_FOLDER / f"{item.name}.csv", classes)
+            write_classes(folder / CLASSES_FOLDER / f"{item.name}.csv", pair.classes)
         if sheets:
-            sheets.add(Tile(item.name, image, labels, classes))
+            sheets.add(item.name, pair)
         items.append(asdict(item))
     if sheets:
         sheets.close()

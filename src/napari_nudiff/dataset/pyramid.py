@@ -11,6 +11,7 @@ import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -85,15 +86,18 @@ class Pyramid(NamedTuple):
     image : list of RgbLevel, (H, W, 3), uint8
     labels : list of zarr.Array, (H, W), int32
     provenance : dict
-        As of a `Sample`.
+        As of a `Pair`.
     path : Path
         The folder that they are read from.
+    classes : mapping of int to str
+        Of nuclei by their ids.
     """
 
     image: list[RgbLevel]
     labels: list[zarr.Array[Any]]
     provenance: dict[str, Any]
     path: Path
+    classes: Mapping[int, str] = MappingProxyType({})
 
 
 def open_pyramid(path: Path) -> Pyramid:
@@ -109,12 +113,15 @@ def open_pyramid(path: Path) -> Pyramid:
         provenance = group.attrs[_KEY]
         image = [RgbLevel(array) for array in _levels(group)]
         labels = _levels(group[LABELS])
+        about: Any = group[LABELS].attrs.get("ome", {})
+        named = about.get("image-label", {}).get("properties", ())
+        classes = {int(one["label-value"]): str(one["class"]) for one in named}
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise DatasetError(
             f"{path} is no large image of napari-nudiff ({error}). Give the .zarr folder that a "
             "large render wrote."
         ) from error
-    return Pyramid(image, labels, dict(provenance), Path(path))  # type: ignore[arg-type]
+    return Pyramid(image, labels, dict(provenance), Path(path), classes)  # type: ignore[arg-type]
 
 
 def open_layout(path: Path) -> LayoutArray:
@@ -202,7 +209,7 @@ class PyramidWriter:
         Parameters
         ----------
         provenance : dict
-            As of a `Sample`.
+            As of a `Pair`.
         classes : mapping of int to str, optional
             Class of a nucleus by its id.
         """

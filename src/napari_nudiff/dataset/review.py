@@ -2,7 +2,7 @@
 
 Each reviewer writes a file of their own, ``reviews-<reviewer>.jsonl``: a line whenever something
 changed, which tells all that the reviewer now says of an image. Of a reviewer and an image the
-latest line counts. Images are known by their pixels (`checks.pixels_sha256`), so that files may be
+latest line counts. Images are known by their pixels (`pair.pixels_sha256`), so that files may be
 moved, renamed and put together.
 """
 
@@ -313,7 +313,7 @@ def grades_in(source: Path | Iterable[Path]) -> dict[str, Grade]:
     Returns
     -------
     dict
-        Grades by the images' fingerprints (`checks.pixels_sha256`); answers of a reader study are
+        Grades by the images' fingerprints (`pair.pixels_sha256`); answers of a reader study are
         no grades.
     """
     by_image: defaultdict[str, list[Review]] = defaultdict(list)

@@ -11,13 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_nudiff.dataset.candidates import Candidate, find_candidates, find_real
-from napari_nudiff.dataset.checks import pixels_sha256
+from napari_nudiff.dataset.candidates import find_candidates, find_real
 from napari_nudiff.dataset.masks import as_rgb
-from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.pair import Layout, Pair, PairRef, pixels_sha256
 from napari_nudiff.dataset.pixels import read_image
 from napari_nudiff.dataset.readers.files import IMAGE_SUFFIXES
-from napari_nudiff.dataset.sample import Sample, layout_sha256
 from napari_nudiff.errors import DatasetError, NudiffError
 from napari_nudiff.work import Progress, Work
 
@@ -158,14 +156,14 @@ def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def _item(candidate: Candidate) -> Item:
-    sample = candidate.load().sample
+def _item(candidate: PairRef[Pair]) -> Item:
+    sample = candidate.load()
     if sample.image is None:
         raise DatasetError(f"{candidate.source} holds a layout without an image.")
     height, width = sample.labels.shape
     return Item(
         pixels_sha256(sample.image),
-        layout_sha256(sample.labels),
+        Layout(sample.labels).sha256(),
         candidate.name,
         candidate.synthetic,
         (height, width),
@@ -173,7 +171,7 @@ def _item(candidate: Candidate) -> Item:
     )
 
 
-def _find_real(source: Path) -> list[Candidate]:
+def _find_real(source: Path) -> list[PairRef[Pair]]:
     """Labelled images; where a folder has none, its images as they are."""
     try:
         return find_real(source)
@@ -183,10 +181,10 @@ def _find_real(source: Path) -> list[Candidate]:
         raise
 
 
-def _plain_images(source: Path) -> list[Candidate]:
+def _plain_images(source: Path) -> list[PairRef[Pair]]:
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     return [
-        Candidate(path.stem, str(path), partial(_load_plain, path), dict, synthetic=False)
+        PairRef(path.stem, str(path), partial(_load_plain, path))
         for path in files
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
     ]
@@ -195,4 +193,4 @@ def _plain_images(source: Path) -> list[Candidate]:
 def _load_plain(path: Path) -> Pair:
     image, _ = as_rgb(read_image(path))
     labels = np.zeros(image.shape[:2], np.int32)
-    return Pair(Sample(labels, image, {"synthetic": False}), path.stem)
+    return Pair(Layout(labels), image, path.stem, provenance={"synthetic": False})

@@ -1,18 +1,17 @@
-"""A synthetic sample: an image, its labels and where they came from."""
+"""What was made, as three files: an image, its labels, and how to make them again."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.classes import pack_classes, unpack_classes
 from napari_nudiff.dataset.images import (
     read_layout,
     read_rgb,
@@ -20,35 +19,11 @@ from napari_nudiff.dataset.images import (
     write_rgb,
     write_text,
 )
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.errors import DatasetError
 
 SCHEMA = 2
 """Of a provenance; in the first, networks were computed operation by operation."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What a request made.
-
-    Attributes
-    ----------
-    labels : ndarray, (H, W), int32
-        Instance labels, 0 = background.
-    image : ndarray, (H, W, 3), uint8, or None
-        The rendered image; None where only a layout was sampled.
-    provenance : dict
-        Everything that is needed to make the sample again; JSON values.
-    """
-
-    labels: NDArray[np.int32]
-    image: NDArray[np.uint8] | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-
-def layout_sha256(labels: NDArray[np.integer]) -> str:
-    """Fingerprint of a layout: it does not depend on the integer type."""
-    flat = np.ascontiguousarray(labels, dtype=np.int64)
-    return hashlib.sha256(str(flat.shape).encode() + flat.tobytes()).hexdigest()
 
 
 def pack_layout(labels: NDArray[np.integer]) -> dict[str, Any]:
@@ -59,7 +34,7 @@ def pack_layout(labels: NDArray[np.integer]) -> dict[str, Any]:
         "shape": list(values.shape),
         "encoding": "int32-le zlib base64",
         "data": data,
-        "sha256": layout_sha256(labels),
+        "sha256": Layout(labels).sha256(),
     }
 
 
@@ -74,7 +49,7 @@ def unpack_layout(packed: dict[str, Any]) -> NDArray[np.int32]:
     try:
         raw = zlib.decompress(base64.b64decode(packed["data"], validate=True))
         labels = np.frombuffer(raw, dtype="<i4").reshape(packed["shape"]).astype(np.int32)
-        intact = layout_sha256(labels) == packed["sha256"]
+        intact = Layout(labels).sha256() == packed["sha256"]
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise DatasetError(f"The layout stored in the request is damaged: {error}") from error
     if not intact:
@@ -82,10 +57,10 @@ def unpack_layout(packed: dict[str, Any]) -> NDArray[np.int32]:
     return labels
 
 
-def write_sample(folder: Path, stem: str, sample: Sample) -> list[Path]:
+def write_sample(folder: Path, stem: str, pair: Pair) -> list[Path]:
     """Write ``<stem>.png``, ``<stem>_labels.tif`` and ``<stem>.json``; the JSON comes last.
 
-    A sample without an image is a layout: ``<stem>.tif`` and ``<stem>.json``.
+    Without an image: ``<stem>.tif`` and ``<stem>.json``. Classes of nuclei are in the JSON.
 
     Raises
     ------
@@ -94,19 +69,20 @@ def write_sample(folder: Path, stem: str, sample: Sample) -> list[Path]:
     """
     folder = Path(folder)
     paths = []
-    if sample.image is None:
+    if pair.image is None:
         labels_path = folder / f"{stem}.tif"
     else:
         labels_path = folder / f"{stem}_labels.tif"
         paths.append(folder / f"{stem}.png")
-        write_rgb(paths[0], sample.image)
-    write_layout(labels_path, sample.labels, sample.provenance.get("um_per_px"))
+        write_rgb(paths[0], pair.image)
+    write_layout(labels_path, pair.labels, pair.provenance.get("um_per_px"))
+    about = pair.provenance | pack_classes(pair.classes)
     paths += [labels_path, folder / f"{stem}.json"]
-    write_text(paths[-1], json.dumps(sample.provenance, indent=1) + "\n")
+    write_text(paths[-1], json.dumps(about, indent=1) + "\n")
     return paths
 
 
-def read_sample(path: Path) -> Sample:
+def read_sample(path: Path) -> Pair:
     """Read what `write_sample` wrote.
 
     Parameters
@@ -122,7 +98,8 @@ def read_sample(path: Path) -> Sample:
         The labels are no layout.
     """
     path = Path(path)
-    provenance, labels_path = read_provenance(path), labels_beside(path)
+    classes, provenance = unpack_classes(read_provenance(path))
+    labels_path = labels_beside(path)
     if labels_path is None:
         raise DatasetError(f"{path} has no labels beside it ({path.stem}_labels.tif).")
     labels = read_layout(labels_path).astype(np.int32)
@@ -133,11 +110,11 @@ def read_sample(path: Path) -> Sample:
             f"{image_path} has {image.shape[:2]} px and its labels have {labels.shape}: one of "
             "the two was changed. Make them again from the .json beside them."
         )
-    return Sample(labels, image, provenance)
+    return Pair(Layout(labels, classes), image, path.stem, provenance=provenance)
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Read the JSON file of a sample.
+    """Read the JSON file of a pair.
 
     Raises
     ------

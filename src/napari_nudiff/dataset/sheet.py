@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.files import atomic_path
 
 Colour = tuple[int, int, int]
@@ -39,31 +39,13 @@ _PAPER: Colour = (24, 24, 24)
 _LINE_PX = 18
 
 
-class Tile(NamedTuple):
-    """One image or layout of a sheet.
-
-    Attributes
-    ----------
-    name : str
-    image : ndarray, (H, W, 3), uint8, or None
-        Drawn with the outlines of the nuclei; without one the nuclei are filled.
-    labels : ndarray, (H, W), integer
-    classes : mapping of int to str
-        Of nuclei by their numbers.
-    """
-
-    name: str
-    image: NDArray[np.uint8] | None
-    labels: NDArray[np.integer]
-    classes: Mapping[int, str]
-
-
-def draw_tile(tile: Tile, class_names: Sequence[str], side_px: int = CELL_PX) -> NDArray[np.uint8]:
+def draw_tile(pair: Pair, class_names: Sequence[str], side_px: int = CELL_PX) -> NDArray[np.uint8]:
     """One tile with its nuclei in the colours of their classes, its longer side scaled to a size.
 
     Parameters
     ----------
-    tile : Tile
+    pair : Pair
+        Without an image its nuclei are filled, else they are outlined.
     class_names : sequence of str
         Classes of the set; their order gives the colours.
     side_px : int
@@ -72,19 +54,19 @@ def draw_tile(tile: Tile, class_names: Sequence[str], side_px: int = CELL_PX) ->
     -------
     ndarray, (h, w, 3), uint8
     """
-    height, width = tile.labels.shape
+    height, width = pair.labels.shape
     scale = side_px / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     rows, cols = (
         (np.arange(n) * old) // n for n, old in zip(size[::-1], (height, width), strict=True)
     )
-    labels = tile.labels[np.ix_(rows, cols)]
-    colours = _colours(tile, class_names)
-    if tile.image is None:
+    labels = pair.labels[np.ix_(rows, cols)]
+    colours = _colours(pair, class_names)
+    if pair.image is None:
         drawn: NDArray[np.uint8] = colours[labels]
         drawn[find_boundaries(labels, mode="inner")] //= 2
         return drawn
-    drawn = np.array(Image.fromarray(tile.image).resize(size, Image.Resampling.BICUBIC))
+    drawn = np.array(Image.fromarray(pair.image).resize(size, Image.Resampling.BICUBIC))
     outline = find_boundaries(labels, mode="inner")
     drawn[outline] = colours[labels[outline]]
     return drawn
@@ -105,9 +87,9 @@ class Sheets:
         self._drawn: list[tuple[str, NDArray[np.uint8]]] = []
         self._written = 0
 
-    def add(self, tile: Tile) -> None:
+    def add(self, name: str, pair: Pair) -> None:
         """Draw a tile."""
-        self._drawn.append((tile.name, draw_tile(tile, self._class_names)))
+        self._drawn.append((name, draw_tile(pair, self._class_names)))
         if len(self._drawn) == COLUMNS * ROWS:
             self.close()
 
@@ -154,12 +136,12 @@ def draw_sheet(
     return np.array(sheet)
 
 
-def _colours(tile: Tile, class_names: Sequence[str]) -> NDArray[np.uint8]:
+def _colours(pair: Pair, class_names: Sequence[str]) -> NDArray[np.uint8]:
     """The colour of each id."""
-    colours = np.full((int(tile.labels.max(initial=0)) + 1, 3), NO_CLASS, dtype=np.uint8)
+    colours = np.full((int(pair.labels.max(initial=0)) + 1, 3), NO_CLASS, dtype=np.uint8)
     colours[0] = _PAPER
     places = {name: place for place, name in enumerate(class_names)}
-    for nucleus, name in tile.classes.items():
+    for nucleus, name in pair.classes.items():
         if name in places and nucleus < len(colours):
             colours[nucleus] = COLOURS[places[name] % len(COLOURS)]
     return colours

@@ -261,17 +261,17 @@ def _look_at(
     pattern: re.Pattern[str] | None,
     foreground: Foreground | None,
 ) -> tuple[Record | None, list[Problem]]:
-    ready, problems = check_image(found, config.rules, foreground)
+    pair, problems = check_image(found, config.rules, foreground)
     try:
         group = group_of(first_name, found.group, pattern)
     except DatasetError as error:
         return None, [*problems, Problem("error", found.name, "group", str(error))]
-    if ready is None:
+    if pair is None:
         return None, problems
-    nuclei = int(ready.labels.max(initial=0))
-    names = frozenset(ready.classes.values())
-    has_image = ready.image is not None
-    record = Record(found, group, TRAIN, nuclei, ready.source_sha256, has_image, names)
+    nuclei = int(pair.labels.max(initial=0))
+    names = frozenset(pair.classes.values())
+    has_image = pair.image is not None
+    record = Record(found, group, TRAIN, nuclei, pair.source_sha256(), has_image, names)
     return record, problems
 
 

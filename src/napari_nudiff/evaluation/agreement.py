@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.evaluation.resampling import (
     FEWEST_GROUPS,
     Interval,
@@ -20,26 +21,6 @@ from napari_nudiff.nuclei.metrics import aji, dice, panoptic, unmatched
 SCORES = ("dice", "aji", "pq")
 RATES = ("missed", "extra")
 """Counts of nuclei, reported per 100 labelled ones."""
-
-
-@dataclass(frozen=True)
-class Field:
-    """A field of view of a real image.
-
-    Attributes
-    ----------
-    name : str
-        Of the image.
-    group : str
-        Patient or slide.
-    image : ndarray, (H, W, 3), uint8
-    labels : ndarray, (H, W), integer
-    """
-
-    name: str
-    group: str
-    image: NDArray[np.uint8]
-    labels: NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -71,17 +52,17 @@ class Score:
     extra: int
 
 
-def score(judge: Segmenter, field: Field, image: NDArray[np.uint8] | None = None) -> Score:
+def score(judge: Segmenter, field: Pair, image: NDArray[np.uint8] | None = None) -> Score:
     """Segment an image and compare it with the labels of a field.
 
     Parameters
     ----------
     judge : Segmenter
-    field : Field
+    field : Pair
     image : ndarray, (H, W, 3), uint8, optional
         A render of the field's labels; the real image by default.
     """
-    seen = segment(judge, field.image if image is None else image)
+    seen = segment(judge, field.pixels if image is None else image)
     truth = field.labels
     return Score(
         field.name,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.evaluation.agreement import Field
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.evaluation.distance import density_and_coverage
 from napari_nudiff.evaluation.features import Features
 from napari_nudiff.evaluation.resampling import NOT_MEASURED, Interval
@@ -58,7 +58,7 @@ class Coverage:
 
 def measure_coverage(
     known: Features,
-    fields: Sequence[Field],
+    fields: Sequence[Pair],
     held_out: Features,
     made: Features,
     seed: int = 0,
@@ -69,7 +69,7 @@ def measure_coverage(
     ----------
     known : ndarray, (N, D)
         Features of all crops of the training images.
-    fields : sequence of Field
+    fields : sequence of Pair
         These crops: names of their images and their patients.
     held_out : ndarray, (K, D)
         Of all crops of the held-out images.

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nudiff.dataset.pairs import turned
+from napari_nudiff.dataset.pair import turned
 
 _REDUCE = 4  # copies are sought at a quarter of the resolution
 _DETAIL = 9  # pixels there; larger structures do not count

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.evaluation.agreement import Field
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.evaluation.coverage import Coverage, measure_coverage
 from napari_nudiff.evaluation.distance import (
     diversity,
@@ -66,24 +66,24 @@ class Realism:
 
 def measure_realism(
     extract: FeatureExtractor,
-    training: Sequence[Field],
-    held_out: Sequence[Field],
+    training: Sequence[Pair],
+    held_out: Sequence[Pair],
     made: Sequence[NDArray[np.uint8]],
-    seen: Sequence[Field],
-    unseen: Sequence[Field],
+    seen: Sequence[Pair],
+    unseen: Sequence[Pair],
 ) -> Realism | None:
     """Compare renders with real crops of the same size.
 
     Parameters
     ----------
     extract : FeatureExtractor
-    training, held_out : sequences of Field
+    training, held_out : sequences of Pair
         As many typical ones of each as there are renders.
     made : sequence of ndarray, (H, W, 3), uint8
-    seen : sequence of Field
+    seen : sequence of Pair
         Crops of all that the model was trained on that do not overlap: what renders may be nearest
         to, and what they are to cover.
-    unseen : sequence of Field
+    unseen : sequence of Pair
         Such crops of all held-out images.
 
     Returns
@@ -93,9 +93,9 @@ def measure_realism(
     """
     if len(made) < 2:
         return None
-    pictures = [np.stack([f.image for f in fields]) for fields in (training, held_out)]
+    pictures = [np.stack([f.pixels for f in fields]) for fields in (training, held_out)]
     turned = [turned_features(extract, images) for images in (*pictures, np.stack(made))]
-    every = [extract(np.stack([f.image for f in fields])) for fields in (seen, unseen)]
+    every = [extract(np.stack([f.pixels for f in fields])) for fields in (seen, unseen)]
     # Turned crops are sought among those seen; everything else is measured upright.
     real, *turned, known, unknown = standardised(turned[0][:, 0], *turned, *every)
     held, renders = turned[1][:, 0], turned[2][:, 0]
@@ -120,9 +120,9 @@ def measure_realism(
 
 def _nearest_of_others(
     turned: Sequence[Features],
-    sets: Sequence[Sequence[Field]],
+    sets: Sequence[Sequence[Pair]],
     known: Features,
-    seen: Sequence[Field],
+    seen: Sequence[Pair],
 ) -> tuple[float, ...]:
     """Distances of real crops to those of other patients: of what was never seen."""
     patients = np.array([f.group for f in seen])

@@ -394,7 +394,7 @@ def _triples(study: Study) -> Picture:
     columns = []
     for i in dict.fromkeys(int(c) for c in chosen):
         one = study.fields[i]
-        column = (_drawn(one.labels), one.image, study.renders[i])
+        column = (_drawn(one.labels), one.pixels, study.renders[i])
         columns.append(np.concatenate([_framed(picture) for picture in column]))
     return np.concatenate(columns, axis=1)
 

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from scipy import ndimage
 from torch import Tensor, nn
 
-from napari_nudiff.dataset.pairs import Pair, turned
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import atomic_path
 from napari_nudiff.nuclei.instances import decode_instances
@@ -209,9 +209,9 @@ def as_sharp_as(pair: Pair, um_per_px: float) -> Pair:
     height, width = pair.labels.shape
     factor = (pair.um_per_px or _UM_PER_PX) / um_per_px
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = Image.fromarray(pair.image).resize(size, Image.Resampling.BOX)
+    small = Image.fromarray(pair.pixels).resize(size, Image.Resampling.BOX)
     image = np.array(small.resize((width, height), Image.Resampling.BICUBIC))
-    return replace(pair, stem=f"{pair.stem} at {um_per_px:g}", image=image)
+    return replace(pair, name=f"{pair.name} at {um_per_px:g}", image=image)
 
 
 @torch.inference_mode()
@@ -269,10 +269,9 @@ def _varied(
     """A crop turned, its stain and sharpness varied: the judge meets patients it has not seen."""
     pair = pairs[int(rng.integers(len(pairs)))]
     top, left = (int(rng.integers(n - side + 1)) for n in pair.labels.shape)
-    window = np.s_[top : top + side, left : left + side]
-    turns, mirrored = int(rng.integers(4)), bool(rng.random() < 0.5)
-    image, labels = (turned(plane[window], turns, mirrored) for plane in (pair.image, pair.labels))
-    return _varied_stain(image, rng), labels
+    part = pair.window(np.s_[top : top + side, left : left + side])
+    crop = part.turned(int(rng.integers(4)), bool(rng.random() < 0.5))
+    return _varied_stain(crop.pixels, rng), crop.labels
 
 
 def _varied_stain(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -332,7 +331,7 @@ def _precision(device: torch.device) -> torch.autocast:
 def _check(pairs: Sequence[Pair], config: SegmenterConfig) -> None:
     if not pairs:
         raise DatasetError("There is no real image to train the segmenter on. Hold fewer out.")
-    small = [p.stem for p in pairs if min(p.labels.shape) < config.crop_px]
+    small = [p.name for p in pairs if min(p.labels.shape) < config.crop_px]
     if small:
         raise DatasetError(
             f"{small[0]} is smaller than the {config.crop_px} px crops that the segmenter is "
@@ -343,7 +342,7 @@ def _check(pairs: Sequence[Pair], config: SegmenterConfig) -> None:
 def _fingerprint(pairs: Sequence[Pair], config: SegmenterConfig) -> str:
     digest = hashlib.sha256(json.dumps([asdict(config), _WIDTHS]).encode())
     for pair in pairs:
-        digest.update(pair.stem.encode() + pair.image.tobytes() + pair.labels.tobytes())
+        digest.update(pair.name.encode() + pair.pixels.tobytes() + pair.labels.tobytes())
     return digest.hexdigest()
 
 

@@ -23,10 +23,11 @@ from napari_nudiff.checkpoints import (
 from napari_nudiff.dataset.groups import group_of
 from napari_nudiff.dataset.images import read_layout, read_rgb
 from napari_nudiff.dataset.masks import resample_labels
-from napari_nudiff.dataset.pairs import Pair, load_pairs
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pairs import load_pairs
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError, RequestError
-from napari_nudiff.evaluation.agreement import Field, Score, score
+from napari_nudiff.evaluation.agreement import Score, score
 from napari_nudiff.evaluation.features import EXTRACTORS, FeatureExtractor, make_extractor
 from napari_nudiff.evaluation.memorisation import Memorisation, find_copies
 from napari_nudiff.evaluation.realism import Realism, measure_realism
@@ -46,7 +47,7 @@ from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest, SynthesisRequest
 from napari_nudiff.work import Progress, Work, part_of
 
-Layout = NDArray[np.integer]
+Labels = NDArray[np.integer]
 
 _FIELDS_PER_IMAGE = 2
 _FEWEST_UNSEEN = 20
@@ -118,7 +119,7 @@ class Study:
         Structure and image model.
     um_per_px : float or None
         Of the images; None where it is not known.
-    fields : list of Field
+    fields : list of Pair
         Of held-out images.
     renders : list of ndarray
         Of the fields' labels.
@@ -138,7 +139,7 @@ class Study:
     config: StudyConfig
     models: tuple[Checkpoint, Checkpoint]
     um_per_px: float | None
-    fields: list[Field]
+    fields: list[Pair]
     renders: list[NDArray[np.uint8]]
     real_scores: list[Score]
     render_scores: list[Score]
@@ -205,7 +206,7 @@ def evaluate_pairs(config: StudyConfig) -> Work[Study]:
     crops = crops_of(training + held_out, config.size_px)
     real_layouts = [c.labels for c in crops]
     nuclei = compare(real_layouts, [c.group for c in crops], layouts)
-    sources = [pair.image for pair in training]
+    sources = [pair.pixels for pair in training]
     unseen = _typical_fields(held_out, max(config.count, _FEWEST_UNSEEN), config)
     return Study(
         config,
@@ -219,7 +220,7 @@ def evaluate_pairs(config: StudyConfig) -> Work[Study]:
         samples,
         _realism(extract, training, held_out, samples, config),
         nuclei,
-        find_copies(samples, sources, [f.image for f in unseen]),
+        find_copies(samples, sources, [f.pixels for f in unseen]),
         find_copies(
             [_grey(la) for la in layouts],
             [_grey(p.labels) for p in training],
@@ -303,14 +304,14 @@ class _Maker:
         self,
         stem: str,
         request: SynthesisRequest,
-        work: Work[Sample],
-        labels: Layout | None = None,
+        work: Work[Pair],
+        labels: Labels | None = None,
     ) -> Work[None]:
         """Make a sample, unless the same request already made it of the same labels."""
         if not self._is_kept(stem, request, labels):
             write_sample(self._folder, stem, (yield from work))
 
-    def _is_kept(self, stem: str, request: SynthesisRequest, labels: Layout | None) -> bool:
+    def _is_kept(self, stem: str, request: SynthesisRequest, labels: Labels | None) -> bool:
         try:  # the JSON is written last
             stored = json.loads((self._folder / f"{stem}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -321,10 +322,10 @@ class _Maker:
             k: v for k, v in request.to_dict().items() if k not in _DECIDED and v not in (None, [])
         }
         same = all(made_by.get(k) == v for k, v in asked.items())
-        return same and (labels is None or stored.get("layout_sha256") == layout_sha256(labels))
+        return same and (labels is None or stored.get("layout_sha256") == Layout(labels).sha256())
 
 
-def fields_of(pairs: Sequence[Pair], side: int, most: int) -> list[Field]:
+def fields_of(pairs: Sequence[Pair], side: int, most: int) -> list[Pair]:
     """Fields of view of images: up to so many of each that do not overlap, with nuclei in them."""
     found = []
     for pair in pairs:
@@ -333,7 +334,7 @@ def fields_of(pairs: Sequence[Pair], side: int, most: int) -> list[Field]:
     return found
 
 
-def crops_of(pairs: Sequence[Pair], side: int) -> list[Field]:
+def crops_of(pairs: Sequence[Pair], side: int) -> list[Pair]:
     """All crops that do not overlap, those without nuclei too: they belong to the truth."""
     found = []
     for pair in pairs:
@@ -342,10 +343,9 @@ def crops_of(pairs: Sequence[Pair], side: int) -> list[Field]:
     return found
 
 
-def _field(pair: Pair, top: int, left: int, side: int) -> Field:
+def _field(pair: Pair, top: int, left: int, side: int) -> Pair:
     window = np.s_[top : top + side, left : left + side]
-    group = group_of(pair.stem, pair.group)
-    return Field(pair.stem, group, pair.image[window], pair.labels[window])
+    return replace(pair.window(window), group=group_of(pair.name, pair.group))
 
 
 def _realism(
@@ -360,7 +360,7 @@ def _realism(
     return measure_realism(extract, real, unseen, samples, all_seen, all_unseen)
 
 
-def _typical_fields(pairs: Sequence[Pair], count: int, config: StudyConfig) -> list[Field]:
+def _typical_fields(pairs: Sequence[Pair], count: int, config: StudyConfig) -> list[Pair]:
     """Fields anywhere in the images: those chosen for their nuclei would not be typical."""
     rng, side, fields = np.random.default_rng(config.seed), config.size_px, []
     for i in range(count):
@@ -441,7 +441,7 @@ def _check_pairs(training: Sequence[Pair], held_out: Sequence[Pair], config: Stu
             f"held out{_at(config)}; both are needed. Name some with --held-out, whole patients at "
             "a time."
         )
-    small = [p.stem for p in (*training, *held_out) if min(p.labels.shape) < config.size_px]
+    small = [p.name for p in (*training, *held_out) if min(p.labels.shape) < config.size_px]
     if small:
         raise DatasetError(
             f"{len(small)} images are smaller than --size {config.size_px}, such as {small[0]}. "

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.pair_file import Pair, read_pair
+from napari_nudiff.dataset.pair import Pair
+from napari_nudiff.dataset.pair_file import read_pair
 from napari_nudiff.nuclei.descriptors import UM_PER_PX
 from napari_nudiff.nuclei.layout import scatter_nuclei
 
@@ -35,12 +36,12 @@ _SCATTERED = {
 def sampled_layout() -> list[LayerData]:
     """A layout of the default structure model, 512 x 512 px at 0.25 um."""
     pair = _pair()
-    return [(pair.sample.labels, _synthetic("Sampled layout", pair.notes["layout"]), "labels")]
+    return [(pair.labels, _synthetic("Sampled layout", pair.notes["layout"]), "labels")]
 
 
 def rendered_pair() -> list[LayerData]:
     """The layout of `sampled_layout` with its render by the default image model."""
-    sample = _pair().sample
+    sample = _pair()
     assert sample.image is not None
     image, labels = (
         _synthetic(name, sample.provenance) for name in ("Rendered tissue", "Sampled layout")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from psygnal import Signal
 
 from napari_nudiff.dataset.candidates import (
-    Candidate,
     candidate_of,
     candidate_of_file,
     find_candidates,
@@ -19,7 +18,7 @@ from napari_nudiff.dataset.candidates import (
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import Plan, plan_set
 from napari_nudiff.dataset.export.writing import check_out, write_set
-from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.dataset.review import grades_in
 from napari_nudiff.session.jobs import Job, JobError, JobQueue
 from napari_nudiff.session.review import folder_beside
@@ -38,7 +37,7 @@ class Sources:
 
     Attributes
     ----------
-    results : tuple of Candidate
+    results : tuple of PairRef
         Of open sessions, see `results_of`.
     folders : tuple of Path
         Of synthetic pairs, with the reviews that lie in them.
@@ -46,11 +45,11 @@ class Sources:
         Of labelled real images.
     """
 
-    results: tuple[Candidate, ...] = ()
+    results: tuple[PairRef[Pair], ...] = ()
     folders: tuple[Path, ...] = ()
     real: tuple[Path, ...] = ()
 
-    def candidates(self) -> list[Candidate]:
+    def candidates(self) -> list[PairRef[Pair]]:
         """List all pairs; the pixels are read later.
 
         Raises
@@ -73,11 +72,11 @@ class Counted:
     """What a set would hold, and of what it was counted."""
 
     sources: Sources
-    candidates: list[Candidate] = field(compare=False)
+    candidates: list[PairRef[Pair]] = field(compare=False)
     plan: Plan = field(compare=False)
 
 
-def results_of(results: Results, which: Which) -> list[Candidate]:
+def results_of(results: Results, which: Which) -> list[PairRef[Pair]]:
     """Results of an open session as they are now.
 
     Parameters
@@ -99,7 +98,7 @@ def results_of(results: Results, which: Which) -> list[Candidate]:
     ]
 
 
-def _candidate(where: Pair | Path, starred: bool, applied: bool) -> Candidate:
+def _candidate(where: Pair | Path, starred: bool, applied: bool) -> PairRef[Pair]:
     if isinstance(where, Path):
         return candidate_of_file(where, starred=starred, applied=applied)
     return candidate_of(where, starred=starred, applied=applied)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_nudiff.dataset.pair_file import Pair, read_about, read_pair
+from napari_nudiff.dataset.pair_file import read_about, read_pair
 from napari_nudiff.errors import NudiffError
 from napari_nudiff.session.disk import Disk
 from napari_nudiff.session.jobs import InlineExecutor, JobError, JobQueue
 from napari_nudiff.session.session_folder import SessionFolder, StoredSession
 
 if TYPE_CHECKING:
-    from napari_nudiff.dataset.sample import Sample
+    from napari_nudiff.dataset.pair import Pair
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Result:
     spatial : dict
         Where it lies, see `Pair`.
     provenance : dict
-        See `Sample`.
+        See `Pair`.
     created_utc : str
     starred, applied : bool
     group : str
@@ -101,7 +101,7 @@ class Results:
         self._folder = folder
         self._disk = Disk(queue or JobQueue(InlineExecutor()))
         self._results: dict[str, Result] = {}
-        self._samples: OrderedDict[str, Sample] = OrderedDict()  # the last used at the end
+        self._samples: OrderedDict[str, Pair] = OrderedDict()  # the last used at the end
         self._files: dict[str, Path] = {}
         self._writing: set[str] = set()
         self._disk_failed = self._closed = False
@@ -126,7 +126,7 @@ class Results:
         """Whether its pixels need not be read from disk."""
         return result_id in self._samples
 
-    def add(self, sample: Sample, name: str, spatial: dict[str, Any]) -> Result:
+    def add(self, sample: Pair, name: str, spatial: dict[str, Any]) -> Result:
         """Take in what was rendered."""
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         result = Result(uuid.uuid4().hex, name, spatial, sample.provenance, created)
@@ -136,7 +136,7 @@ class Results:
         self.added.emit(result)
         return result
 
-    def sample(self, result_id: str) -> Sample:
+    def sample(self, result_id: str) -> Pair:
         """The pixels of a result.
 
         Raises
@@ -150,7 +150,7 @@ class Results:
         self._samples.move_to_end(result_id)
         return self._samples[result_id]
 
-    def glimpse(self, result_id: str) -> Sample:
+    def glimpse(self, result_id: str) -> Pair:
         """The pixels of a result that are not needed again soon: memory stays as it is.
 
         Raises
@@ -160,7 +160,7 @@ class Results:
         """
         if result_id in self._samples:
             return self._samples[result_id]
-        return read_pair(self._files[result_id]).sample
+        return read_pair(self._files[result_id])
 
     def pair(self, result_id: str) -> Pair:
         """A result as it is stored.
@@ -172,7 +172,9 @@ class Results:
         """
         result = self._results[result_id]
         notes = {"created_utc": result.created_utc}
-        return Pair(self.glimpse(result_id), result.name, result.spatial, notes)
+        return replace(
+            self.glimpse(result_id), name=result.name, spatial=result.spatial, notes=notes
+        )
 
     def star(self, result_id: str, starred: bool = True) -> None:
         """Mark a result as dear, or no longer."""
@@ -339,7 +341,7 @@ def _restored(result_id: str, known: dict[str, Any], about: dict[str, Any]) -> R
     )
 
 
-def _size_of(sample: Sample) -> int:
+def _size_of(sample: Pair) -> int:
     return int(sample.labels.nbytes + (0 if sample.image is None else sample.image.nbytes))
 
 

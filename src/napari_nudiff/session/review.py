@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 from psygnal import Signal, SignalGroupDescriptor
 
 from napari_nudiff.dataset.candidates import SESSION_FILE
-from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.dataset.review import (
     REASONS,
     Order,
@@ -132,12 +132,7 @@ class Sitting:
         if self._windows is None:
             return pair
         window = self._windows[self.item.image].slices
-        sample = pair.sample
-        assert sample.image is not None
-        shown = replace(
-            sample, image=sample.image[window], labels=0 * sample.labels[window], provenance={}
-        )
-        return Pair(shown, self.title)
+        return Pair(Layout(0 * pair.labels[window]), pair.pixels[window], self.title)
 
     def step(self, by: int) -> None:
         """Go on or back; there is nothing beyond the ends."""

@@ -28,8 +28,8 @@ from napari_nudiff.synthesis.request import EditRequest, LayoutRequest, RenderRe
 from napari_nudiff.work import Progress, Work
 
 if TYPE_CHECKING:
+    from napari_nudiff.dataset.pair import Pair
     from napari_nudiff.dataset.pyramid import Pyramid
-    from napari_nudiff.dataset.sample import Sample
 
 Place = Literal["back", "front", "instead"]
 """Where new jobs stand in line: last, next, or instead of all jobs of this session."""
@@ -54,7 +54,7 @@ class Session:
 
     job_started = Signal(object)  # Job
     progressed = Signal(object, object)  # Progress, source
-    finished = Signal(object, object)  # Sample, or Pyramid where it is large, and source
+    finished = Signal(object, object)  # Pair, or Pyramid where it is large, and source
     failed = Signal(object, object)  # JobError, source
     cancelled = Signal(object)  # source
     jobs_changed = Signal()
@@ -184,7 +184,7 @@ class Session:
 
     def rerender(
         self,
-        base: Sample,
+        base: Pair,
         labels: NDArray[Any],
         *,
         region: NDArray[np.bool_] | None = None,
@@ -196,7 +196,7 @@ class Session:
 
         Parameters
         ----------
-        base : Sample
+        base : Pair
             The image as it is, with the layout that it fits.
         labels : ndarray, (H, W), integer
             The layout that it shall fit; it must not change while the jobs run.
@@ -359,7 +359,7 @@ def _is_like(value: object, default: object) -> bool:
     return isinstance(value, (int, float) if isinstance(default, float) else type(default))
 
 
-def _sampling(request: LayoutRequest) -> Work[Sample]:
+def _sampling(request: LayoutRequest) -> Work[Pair]:
     from napari_nudiff.synthesis.pipeline import sample_layout
 
     yield from fetching(request.checkpoint)
@@ -368,7 +368,7 @@ def _sampling(request: LayoutRequest) -> Work[Sample]:
 
 def _sampling_inside(
     labels: NDArray[Any], mask: NDArray[np.bool_], request: LayoutRequest
-) -> Work[Sample]:
+) -> Work[Pair]:
     from napari_nudiff.synthesis.local import sample_layout_inside
 
     yield from fetching(request.checkpoint)
@@ -377,7 +377,7 @@ def _sampling_inside(
 
 def _extending(
     labels: NDArray[Any], sides: tuple[int, int, int, int], request: LayoutRequest
-) -> Work[Sample]:
+) -> Work[Pair]:
     from napari_nudiff.synthesis.local import Sides, extend_layout
 
     yield from fetching(request.checkpoint)
@@ -386,7 +386,7 @@ def _extending(
 
 def _rendering(
     labels: NDArray[Any], request: RenderRequest, reference: Reference | None
-) -> Work[Sample | Pyramid]:
+) -> Work[Pair | Pyramid]:
     from napari_nudiff.synthesis.appearance import appearance_of_image
     from napari_nudiff.synthesis.large import is_large, render_large
     from napari_nudiff.synthesis.pipeline import render
@@ -407,12 +407,12 @@ def _large_folder(seed: int) -> Path:
 
 
 def _rerendering(
-    base: Sample,
+    base: Pair,
     image: NDArray[np.uint8],
     labels: NDArray[Any],
     region: NDArray[np.bool_] | None,
     request: EditRequest,
-) -> Work[Sample]:
+) -> Work[Pair]:
     from napari_nudiff.synthesis.local import rerender
 
     yield from fetching(request.checkpoint)

@@ -17,7 +17,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from napari_nudiff.checkpoints.cache import cache_folder
-from napari_nudiff.dataset.pair_file import EXTENSION, Pair, read_about, read_pair, write_pair
+from napari_nudiff.dataset.pair import Pair
+from napari_nudiff.dataset.pair_file import EXTENSION, read_about, read_pair, write_pair
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import atomic_path, replace_folder
 

@@ -14,7 +14,7 @@ import torch
 
 from napari_nudiff.checkpoints import find_checkpoint, load_model, unload_models
 from napari_nudiff.checkpoints.cache import cache_folder
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.errors import RequestError, is_out_of_memory
 from napari_nudiff.synthesis.device import available_bytes, resolve_device, resolve_precision
 from napari_nudiff.synthesis.footprint import measure_footprint
@@ -34,8 +34,8 @@ Request = TypeVar("Request", bound=SynthesisRequest)
 
 
 def within_memory(
-    start: Callable[[Request], Work[Sample]], request: Request, shape: tuple[int, ...]
-) -> Work[Sample]:
+    start: Callable[[Request], Work[Pair]], request: Request, shape: tuple[int, ...]
+) -> Work[Pair]:
     """Do work; where the memory is not enough, again in smaller windows, then in bf16.
 
     `pipeline.render` and `pipeline.sample_layout` go through here, and with them all who call them.
@@ -55,7 +55,7 @@ def within_memory(
 
     Returns
     -------
-    Sample
+    Pair
         Its provenance has the request that succeeded.
 
     Raises

@@ -24,10 +24,9 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from napari_nudiff.checkpoints import find_checkpoint
-from napari_nudiff.dataset.fingerprints import foreground_sha256
 from napari_nudiff.dataset.images import read_layout, write_text
-from napari_nudiff.dataset.pairs import turned
-from napari_nudiff.dataset.sample import Sample, layout_sha256, write_sample
+from napari_nudiff.dataset.pair import Layout, Pair, turned
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected
 from napari_nudiff.nuclei.perturbation import perturb
@@ -49,7 +48,7 @@ _BYTES_A_PROCESS = 1_000_000_000  # on a CPU, at 256 px
 _DENSITY, _MEAN_AREA_PX = 0.2, 350.0  # scattered, where none is asked for
 _WAITING = 4  # finished pairs that wait for the disk
 GO_ON = "Complete pairs are kept; run the same command again to go on."
-Labels = NDArray[np.int32]
+Labels = NDArray[np.integer]
 
 
 def generate(plan: GenerationPlan, out: Path, *, rank: int = 0, ranks: int = 1) -> Work[None]:
@@ -99,7 +98,7 @@ def generate(plan: GenerationPlan, out: Path, *, rank: int = 0, ranks: int = 1) 
             yield Progress("pair", done, len(own))
 
 
-def make(plan: GenerationPlan, number: int) -> Work[Sample]:
+def make(plan: GenerationPlan, number: int) -> Work[Pair]:
     """Make one item of a plan.
 
     Parameters
@@ -110,7 +109,7 @@ def make(plan: GenerationPlan, number: int) -> Work[Sample]:
 
     Returns
     -------
-    Sample
+    Pair
         Its provenance makes it again without the plan, and tells the lineage of its layout.
     """
     item = item_of(plan, number)
@@ -265,7 +264,7 @@ def with_fingerprints(plan: GenerationPlan) -> GenerationPlan:
     """
     if plan.layouts != "given":
         return plan
-    found = tuple(layout_sha256(_given(plan, number)) for number in range(len(plan.given)))
+    found = tuple(Layout(_given(plan, number)).sha256() for number in range(len(plan.given)))
     if plan.given_sha256 not in {(), found}:
         raise DatasetError(
             "The given layouts are not those that the plan was made with: their fingerprints "
@@ -282,7 +281,7 @@ def _first_layout(plan: GenerationPlan, item: Item) -> Work[tuple[Labels, dict[s
     if plan.layouts == "sampled":
         sample = yield from sample_layout(layout_request(plan, item))
         origin = {name: sample.provenance[name] for name in ("request", "checkpoint")}
-        return sample.labels, {"root": layout_sha256(sample.labels), "origin": origin}
+        return sample.labels, {"root": Layout(sample.labels).sha256(), "origin": origin}
     if plan.layouts == "scattered":
         return _scattered(plan, item)
     return _cut(plan, item)
@@ -294,7 +293,7 @@ def _scattered(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]
     size = (plan.height_px, plan.width_px)
     labels = scatter_nuclei(size, density=density, mean_area_px=area_px, seed=item.layout_seed)
     origin = {"density": density, "mean_area_px": area_px, "seed": item.layout_seed}
-    return labels, {"root": layout_sha256(labels), "origin": origin}
+    return labels, {"root": Layout(labels).sha256(), "origin": origin}
 
 
 def _cut(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]]:
@@ -317,7 +316,7 @@ def _cut(plan: GenerationPlan, item: Item) -> tuple[Labels, dict[str, Any]]:
     }
     labels = relabel_contiguous(split_disconnected(part))
     # Another file of the same nuclei, such as a binary mask, gives them other ids.
-    roots = [foreground_sha256(given)]
+    roots = [Layout(given).foreground_sha256()]
     return labels, {"root": plan.given_sha256[item.given], "roots": roots, "origin": origin}
 
 
@@ -347,7 +346,7 @@ class _Writer:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write pairs")
         self._waiting: deque[tuple[int, Future[Any]]] = deque()
 
-    def write(self, number: int, sample: Sample) -> None:
+    def write(self, number: int, sample: Pair) -> None:
         """Write a pair soon."""
         writing = self._pool.submit(write_sample, self._out, stem_of(number), sample)
         self._waiting.append((number, writing))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import zlib
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_nudiff.dataset.pair import LabelsSha256
 from napari_nudiff.dataset.pyramid import LABELS, LayoutArray
 from napari_nudiff.errors import LayoutError
 from napari_nudiff.nuclei.structure import encode_structure
@@ -58,7 +58,7 @@ class LayoutScan:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
         self._next_row = 0
-        self._sha256 = hashlib.sha256(str(shape).encode())
+        self._sha256 = LabelsSha256(shape)
         self._packer = zlib.compressobj(6) if shape[0] * shape[1] <= EMBEDDED_PX else None
         self._packed: list[bytes] = []
         self._boxes: list[NucleusBoxes] = []
@@ -72,7 +72,7 @@ class LayoutScan:
             These are no labels.
         """
         labels = checked_ids(rows)
-        self._sha256.update(np.ascontiguousarray(labels, dtype=np.int64).data)
+        self._sha256.add(labels)
         if self._packer is not None:
             self._packed.append(self._packer.compress(labels.astype("<i4").data))
         self._boxes.append(_boxes_in(labels, self._next_row))
@@ -92,7 +92,7 @@ class LayoutScan:
         return boxes
 
     def sha256(self) -> str:
-        """As `layout_sha256` of the whole layout."""
+        """As `Layout.sha256` of the whole layout."""
         return self._sha256.hexdigest()
 
     def stored(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_nudiff.dataset.sample import Sample, layout_sha256, pack_layout
+from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
+from napari_nudiff.dataset.sample import pack_layout
 from napari_nudiff.diffusion.denoiser import Conditioning, Guided, to_signed
 from napari_nudiff.diffusion.weights import Model
 from napari_nudiff.errors import LayoutError, RequestError
@@ -81,7 +81,7 @@ def rerender(
     *,
     region: Mask | None = None,
     parent: dict[str, Any] | None = None,
-) -> Work[Sample]:
+) -> Work[Pair]:
     """Render the changed nuclei of an image and their surroundings again, and nothing else.
 
     Parameters
@@ -103,7 +103,7 @@ def rerender(
 
     Returns
     -------
-    Sample
+    Pair
         Outside the region (see `changed_region`) its image is the given one, bit for bit. From its
         provenance `replay.request_of` makes it again: if the given image was not made here, from
         that image too.
@@ -128,13 +128,13 @@ def rerender(
         **provenance_of("edit", request, checkpoint, after),
         "before": _packed_difference(before, after),
         "region": None if region is None else pack_layout(region.astype(np.int32)),
-        "image_sha256": image_sha256(image),
+        "image_sha256": pixels_sha256(image),
         "parent": _without_layout(parent, before),
     }
     if not (parent or {}).get("synthetic"):
         provenance["digital_source_type"] = "compositeWithTrainedAlgorithmicMedia"
     edited = yield from _rerendered(image, after, around, model, request)
-    return Sample(after, edited, provenance)
+    return Pair(Layout(after), edited, provenance=provenance)
 
 
 def extend_image(
@@ -145,7 +145,7 @@ def extend_image(
     request: EditRequest,
     *,
     parent: dict[str, Any] | None = None,
-) -> Work[Sample]:
+) -> Work[Pair]:
     """Render what an extended layout adds to an image.
 
     Parameters
@@ -166,7 +166,7 @@ def extend_image(
 
     Returns
     -------
-    Sample
+    Pair
         As from `rerender`: of the given image only what lies within the request's margin of the
         new part, or of a nucleus that grew, is rendered again.
 
@@ -180,12 +180,6 @@ def extend_image(
     parent = _without_layout(parent, before)
     sample = yield from rerender(wide, old, after, request, region=new_part, parent=parent)
     return replace(sample, provenance={**sample.provenance, "sides": list(sides)})
-
-
-def image_sha256(image: Image) -> str:
-    """Fingerprint of an image."""
-    flat = np.ascontiguousarray(image)
-    return hashlib.sha256(str(flat.shape).encode() + flat.tobytes()).hexdigest()
 
 
 def _rerendered(
@@ -291,7 +285,7 @@ def _to_signed_image(image: Image) -> Tensor:
 
 def sample_layout_inside(
     labels: NDArray[np.integer], mask: Mask, request: LayoutRequest
-) -> Work[Sample]:
+) -> Work[Pair]:
     """Sample nuclei in a region of a layout, in keeping with those around it.
 
     A nucleus belongs to the region if its centre does: those that are there now are replaced, with
@@ -313,7 +307,7 @@ def sample_layout_inside(
 
     Returns
     -------
-    Sample
+    Pair
         Without an image. New nuclei have the ids above the highest; the others keep every pixel.
         From its provenance `replay.request_of` makes it again.
 
@@ -326,9 +320,7 @@ def sample_layout_inside(
     return (yield from sampled_inside(labels, mask, request, []))
 
 
-def extend_layout(
-    labels: NDArray[np.integer], sides: Sides, request: LayoutRequest
-) -> Work[Sample]:
+def extend_layout(labels: NDArray[np.integer], sides: Sides, request: LayoutRequest) -> Work[Pair]:
     """Extend the canvas of a layout and sample nuclei in the new part.
 
     Nuclei that the old border cut may grow into the new part; all others stay as they are.
@@ -346,7 +338,7 @@ def extend_layout(
 
     Returns
     -------
-    Sample
+    Pair
         As from `sample_layout_inside`, (H + top + bottom, W + left + right).
 
     Raises
@@ -362,7 +354,7 @@ def extend_layout(
 
 def sampled_inside(
     labels: Labels, mask: Mask, request: LayoutRequest, growing: list[int]
-) -> Work[Sample]:
+) -> Work[Pair]:
     """As `sample_layout_inside`; the nuclei ``growing`` may grow into the region."""
     if labels.max(initial=0) > np.iinfo(np.int32).max - labels.size:
         raise LayoutError(
@@ -380,7 +372,7 @@ def sampled_inside(
         "region": pack_layout(mask.astype(np.int32)),
         "growing": growing,
     }
-    return Sample(drawn, None, provenance)
+    return Pair(Layout(drawn), provenance=provenance)
 
 
 class _Redrawing:
@@ -510,7 +502,7 @@ def _without_layout(
 
     Else a chain of edits would hold a whole layout for each of them.
     """
-    if parent is None or layout_sha256(before) != parent.get("layout_sha256"):
+    if parent is None or Layout(before).sha256() != parent.get("layout_sha256"):
         return parent
     return {key: value for key, value in parent.items() if key != "layout"}
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from napari_nudiff import __version__
 from napari_nudiff.checkpoints import Checkpoint, find_checkpoint, load_model
-from napari_nudiff.dataset.sample import SCHEMA, Sample, layout_sha256, pack_layout
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import SCHEMA, pack_layout
 from napari_nudiff.diffusion.denoiser import (
     UNCONDITIONAL,
     Conditioning,
@@ -63,7 +64,7 @@ Condition = Callable[[Window], Conditioning]
 Estimates = Generator[tuple[int, Tensor], None, None]
 
 
-def sample_layout(request: LayoutRequest) -> Work[Sample]:
+def sample_layout(request: LayoutRequest) -> Work[Pair]:
     """Sample a layout of nuclei with a structure model.
 
     Where the memory is not enough, it is tried again with less (see `backoff`).
@@ -79,7 +80,7 @@ def sample_layout(request: LayoutRequest) -> Work[Sample]:
 
     Returns
     -------
-    Sample
+    Pair
         Without an image. Its provenance has the request that succeeded.
 
     Raises
@@ -89,7 +90,7 @@ def sample_layout(request: LayoutRequest) -> Work[Sample]:
     return (yield from within_memory(_sampled, request, (request.height_px, request.width_px)))
 
 
-def _sampled(request: LayoutRequest) -> Work[Sample]:
+def _sampled(request: LayoutRequest) -> Work[Pair]:
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "structure")
     request = _with_density(model, request)
@@ -99,7 +100,7 @@ def _sampled(request: LayoutRequest) -> Work[Sample]:
         yield Progress("sample", step + 1, request.steps, partial(structure_preview, x0))
     drawn = remove_specks(decoded(x0, model), request.min_nucleus_px or 0, keep_cut=True)
     labels = relabel_contiguous(smooth_outlines(drawn, request.smoothing_px))
-    return Sample(labels, None, provenance_of("layout", request, checkpoint, labels))
+    return Pair(Layout(labels), provenance=provenance_of("layout", request, checkpoint, labels))
 
 
 def _with_density(model: Model, request: LayoutRequest) -> LayoutRequest:
@@ -114,15 +115,15 @@ def _with_density(model: Model, request: LayoutRequest) -> LayoutRequest:
     return replace(request, density=round(min(density, 0.9), 4), mean_area_px=round(area_px, 1))
 
 
-def render(labels: NDArray[np.integer], request: RenderRequest) -> Work[Sample]:
+def render(layout: Layout | NDArray[np.integer], request: RenderRequest) -> Work[Pair]:
     """Render an H&E image that fits a layout of nuclei.
 
     Where the memory is not enough, it is tried again with less (see `backoff`).
 
     Parameters
     ----------
-    labels : ndarray, (H, W), integer
-        Instance labels, 0 = background; each side at least 64 px.
+    layout : Layout, or ndarray, (H, W), integer
+        Instance labels, 0 = background; each side at least 64 px. Nuclei keep their classes.
     request : RenderRequest
 
     Yields
@@ -132,7 +133,7 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Work[Sample]:
 
     Returns
     -------
-    Sample
+    Pair
         The image, the labels, and a provenance from which `replay.request_of` makes both again: it
         has the request that succeeded.
 
@@ -140,11 +141,14 @@ def render(labels: NDArray[np.integer], request: RenderRequest) -> Work[Sample]:
     ------
     LayoutError, RequestError, CheckpointError
     """
-    labels = checked_layout(labels)
-    return (yield from within_memory(partial(_rendered, labels), request, labels.shape))
+    layout = layout if isinstance(layout, Layout) else Layout(layout)
+    layout = replace(layout, labels=checked_layout(layout.labels))
+    start = partial(_rendered, layout)
+    return (yield from within_memory(start, request, layout.labels.shape))
 
 
-def _rendered(labels: NDArray[np.int32], request: RenderRequest) -> Work[Sample]:
+def _rendered(layout: Layout, request: RenderRequest) -> Work[Pair]:
+    labels = layout.labels.astype(np.int32, copy=False)
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "image")
     canvas = CanvasRun(model, request, labels.shape)
@@ -155,8 +159,8 @@ def _rendered(labels: NDArray[np.int32], request: RenderRequest) -> Work[Sample]
     condition = render_conditioning(canvas.denoiser, structure, request, globals_)
     for step, x0 in canvas.sample(guided, condition):
         yield Progress("render", step + 1, request.steps, partial(image_of, x0, stain))
-    image = image_of(x0, stain)
-    return Sample(labels, image, provenance_of("render", request, checkpoint, labels))
+    provenance = provenance_of("render", request, checkpoint, labels)
+    return Pair(layout, image_of(x0, stain), provenance=provenance)
 
 
 def image_of(x0: Tensor, stain: StainMap) -> NDArray[np.uint8]:
@@ -391,7 +395,7 @@ def provenance_of(
 ) -> dict[str, Any]:
     """Everything needed to make a sample again, and what it is; JSON values."""
     if kind not in {"render", "edit"}:
-        return origin_of(kind, request, checkpoint, layout_sha256(labels))
+        return origin_of(kind, request, checkpoint, Layout(labels).sha256())
     packed = pack_layout(labels)
     return origin_of(kind, request, checkpoint, packed["sha256"]) | {"layout": packed}
 

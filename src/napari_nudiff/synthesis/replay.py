@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.sample import SCHEMA, Sample, pack_layout, unpack_layout
+from napari_nudiff.dataset.pair import Pair, pixels_sha256
+from napari_nudiff.dataset.sample import SCHEMA, pack_layout, unpack_layout
 from napari_nudiff.errors import RequestError
 from napari_nudiff.synthesis.local import (
     Image,
     Labels,
     Sides,
-    image_sha256,
     mirrored,
     rerender,
     sampled_inside,
@@ -32,13 +32,13 @@ from napari_nudiff.work import Work
 Provenance = dict[str, Any]
 
 
-def request_of(provenance: Provenance, image: Image | None = None) -> Work[Sample]:
+def request_of(provenance: Provenance, image: Image | None = None) -> Work[Pair]:
     """The job that makes a stored sample again.
 
     Parameters
     ----------
     provenance : dict
-        As stored beside a sample, by `Sample.provenance`.
+        As stored beside a sample, by `Pair.provenance`.
     image : ndarray, (H, W, 3), uint8, optional
         The image that was edited. Needed if it was not made here; otherwise it is made again.
 
@@ -61,18 +61,18 @@ def request_of(provenance: Provenance, image: Image | None = None) -> Work[Sampl
     return _JOBS[kind](provenance, image)
 
 
-def _layout(provenance: Provenance, image: Image | None) -> Work[Sample]:
+def _layout(provenance: Provenance, image: Image | None) -> Work[Pair]:
     return sample_layout(stored_request(LayoutRequest, provenance))
 
 
-def _layout_inside(provenance: Provenance, image: Image | None) -> Work[Sample]:
+def _layout_inside(provenance: Provenance, image: Image | None) -> Work[Pair]:
     labels = unpack_layout(provenance["layout_before"])
     mask = unpack_layout(provenance["region"]) > 0
     request = stored_request(LayoutRequest, provenance)
     return sampled_inside(labels, mask, request, provenance["growing"])
 
 
-def _render(provenance: Provenance, image: Image | None) -> Work[Sample]:
+def _render(provenance: Provenance, image: Image | None) -> Work[Pair]:
     request = stored_request(RenderRequest, provenance)
     if "data" not in provenance["layout"] and "path" in provenance["layout"]:
         raise RequestError(
@@ -82,14 +82,14 @@ def _render(provenance: Provenance, image: Image | None) -> Work[Sample]:
     return render(unpack_layout(provenance.get("layout", {})), request)
 
 
-def _edit(provenance: Provenance, image: Image | None) -> Work[Sample]:
+def _edit(provenance: Provenance, image: Image | None) -> Work[Pair]:
     after, region = unpack_layout(provenance["layout"]), provenance["region"]
     before = _with_difference(after, provenance["before"])
     sides = Sides(*provenance.get("sides", ()))
     if image is None:
         image = yield from _edited_image(provenance["parent"], before, sides)
     wide = mirrored(image, sides)
-    if image_sha256(wide) != provenance["image_sha256"]:
+    if pixels_sha256(wide) != provenance["image_sha256"]:
         raise RequestError(
             "This is not the image that was edited: its fingerprint differs. Look for the one with "
             f"sha256 {provenance['image_sha256'][:12]}..."
@@ -118,7 +118,7 @@ def _edited_image(parent: Provenance | None, before: Labels, sides: Sides) -> Wo
     return made.image
 
 
-_JOBS: dict[str, Callable[[Provenance, Image | None], Work[Sample]]] = {
+_JOBS: dict[str, Callable[[Provenance, Image | None], Work[Pair]]] = {
     "layout": _layout,
     "layout_inside": _layout_inside,
     "render": _render,

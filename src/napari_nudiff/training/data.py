@@ -8,7 +8,7 @@ restore, and it does not matter how many processes or workers share a batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from napari_nudiff.dataset.pairs import Layout, Pair, turned
+from napari_nudiff.dataset.pair import Pair, turned
 from napari_nudiff.diffusion.unet import CONDITIONS
 from napari_nudiff.nuclei.descriptors import layout_globals, resolution_number, stain_style
 from napari_nudiff.nuclei.structure import encode_structure
@@ -109,12 +109,12 @@ class TrainingCrops(Dataset[dict[str, NDArray[np.generic]]]):
 
     Parameters
     ----------
-    pairs : sequence of Pair or Layout
+    pairs : sequence of Pair
         How often each is drawn is what `shares_of` says.
     config : TrainConfig
     """
 
-    def __init__(self, pairs: Sequence[Pair | Layout], config: TrainConfig) -> None:
+    def __init__(self, pairs: Sequence[Pair], config: TrainConfig) -> None:
         self.pairs = pairs
         self.config = config
         self.tiles = tiles_of(
@@ -128,7 +128,7 @@ class TrainingCrops(Dataset[dict[str, NDArray[np.generic]]]):
         rng = np.random.default_rng((config.seed, key.step, key.place))
         chosen = min(int(np.searchsorted(self._until, rng.random(), "right")), len(self.tiles) - 1)
         tile = self.tiles[chosen]
-        image, labels, structure = _crop(tile, stage.crop_px, rng, config)
+        shown, structure = _crop(tile, stage.crop_px, rng, config)
         hidden = {name: rng.random() < stage.drop_globals for name in config.network.conditions}
         gain = _stain_gain(rng) if rng.random() < config.stain_jitter else None
         crop: dict[str, NDArray[np.generic]] = {
@@ -140,16 +140,15 @@ class TrainingCrops(Dataset[dict[str, NDArray[np.generic]]]):
             "noise_seed": np.array(rng.integers(2**62)),
         }
         if config.role == "image":
-            assert image is not None
-            image = _stained(image, gain)
-            crop["image"] = np.ascontiguousarray(image.transpose(2, 0, 1))
+            shown = replace(shown, image=_stained(shown.pixels, gain))
+            crop["image"] = np.ascontiguousarray(shown.pixels.transpose(2, 0, 1))
         if tile.look is not None:
             # Where the style says which colours there are, the look need not have the same.
             free = not hidden.get("style", True) and rng.random() < 0.5
             look = _stained(_look(tile.look, rng), _stain_gain(rng) if free else gain)
             crop["look"] = np.ascontiguousarray(look.transpose(2, 0, 1))
             crop["look_given"] = np.array(not hidden["appearance"])
-        numbers = [_numbers(name, tile, image, labels) for name in config.network.conditions]
+        numbers = [_numbers(name, shown) for name in config.network.conditions]
         for name, values in zip(config.network.conditions, numbers, strict=True):
             if hidden[name]:
                 values.fill(np.nan)
@@ -208,36 +207,30 @@ def _stained(image: NDArray[np.uint8], gain: NDArray[np.float64] | None) -> NDAr
     return table[image, np.arange(3)]
 
 
-def _numbers(
-    condition: str, tile: Tile, image: NDArray[np.uint8] | None, labels: NDArray[np.integer]
-) -> NDArray[np.float32]:
+def _numbers(condition: str, crop: Tile) -> NDArray[np.float32]:
     """What a crop is described by."""
     if condition == "style":
-        assert image is not None
-        return stain_style(image)
+        return stain_style(crop.pixels)
     if condition == "density":
-        return layout_globals(labels)
+        return layout_globals(crop.labels)
     if condition == "resolution":
-        return np.array([resolution_number(tile.um_per_px)], np.float32)
+        return np.array([resolution_number(crop.um_per_px)], np.float32)
     return np.full(CONDITIONS[condition], np.nan, np.float32)
 
 
-def _crop(
-    tile: Tile, side: int, rng: Rng, config: TrainConfig
-) -> tuple[NDArray[np.uint8] | None, NDArray[np.integer], NDArray[np.float32]]:
-    """Image, labels and structure of one crop, with all its turns."""
+def _crop(tile: Tile, side: int, rng: Rng, config: TrainConfig) -> tuple[Tile, NDArray[np.float32]]:
+    """One crop in one of its orientations, and its structure."""
     stride = max(config.crop_stride_px, 1)
     top, left = (stride * int(rng.integers((n - side) // stride + 1)) for n in tile.labels.shape)
-    window = np.s_[top : top + side, left : left + side]
+    part = tile.window(np.s_[top : top + side, left : left + side])
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    labels = turned(tile.labels[window], turns, flip)
-    image = None if tile.image is None else turned(tile.image[window], turns, flip)
+    crop = part.turned(turns, flip)
     if config.turn_vectors:
-        structure = encode_structure(labels)
+        structure = encode_structure(crop.labels)
     else:  # the maps are moved as pictures, and their vectors point where they did
-        maps = encode_structure(tile.labels[window]).transpose(1, 2, 0)
+        maps = encode_structure(part.labels).transpose(1, 2, 0)
         structure = turned(maps, turns, flip).transpose(2, 0, 1)
-    return image, labels, np.ascontiguousarray(structure)
+    return crop, np.ascontiguousarray(structure)
 
 
 def _look(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from napari_nudiff.dataset.images import write_rgb
-from napari_nudiff.dataset.pairs import Layout, Pair, load_layouts, load_pairs
+from napari_nudiff.dataset.pair import Pair
+from napari_nudiff.dataset.pairs import load_layouts, load_pairs
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.diffusion.weights import Header, write_weights
 from napari_nudiff.errors import DatasetError
@@ -41,8 +42,6 @@ from napari_nudiff.training.records import GRIDS, PLOT, Record, RunLog, plot_los
 from napari_nudiff.training.state import STATE, read_state, remove_leftovers, write_state
 from napari_nudiff.training.validation import Validation
 from napari_nudiff.work import Progress, Work
-
-Example = Pair | Layout
 
 
 def train(config: TrainConfig, *, resume: bool = True) -> Work[None]:
@@ -225,7 +224,7 @@ class _Run:
             "seconds": round(self.seconds),
             "hardware": f"{self.accelerator.num_processes} x {self.device.type} ({device})",
             "torch": torch.__version__,
-            "images": sorted({pair.stem for pair in self.crops.pairs}),
+            "images": sorted({pair.name for pair in self.crops.pairs}),
         }
 
     def _restore(self) -> None:
@@ -276,11 +275,11 @@ class _Window:
         self.crops += crops
 
 
-def _load(config: TrainConfig) -> tuple[list[Example], list[Example]]:
+def _load(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     """What to train on, and what is held out, of all folders."""
     load = load_pairs if config.role == "image" else load_layouts
-    training: list[Example] = []
-    held_out: list[Example] = []
+    training: list[Pair] = []
+    held_out: list[Pair] = []
     for folder in config.data:
         some, others = load(Path(folder), held_out=config.held_out)
         training += some
@@ -288,14 +287,14 @@ def _load(config: TrainConfig) -> tuple[list[Example], list[Example]]:
     return training, held_out
 
 
-def _check_pairs(training: list[Example], held_out: list[Example], config: TrainConfig) -> None:
+def _check_pairs(training: list[Pair], held_out: list[Pair], config: TrainConfig) -> None:
     if not training:
         raise DatasetError(
             f"All {len(held_out)} images of {', '.join(config.data)} are held out; none is left to "
             "train on. "
             "Hold fewer out."
         )
-    small = [p.stem for p in training + held_out if min(p.labels.shape) < config.crop_px]
+    small = [p.name for p in training + held_out if min(p.labels.shape) < config.crop_px]
     if small:
         raise DatasetError(
             f"{len(small)} images are smaller than the training crop of {config.crop_px} px, for "

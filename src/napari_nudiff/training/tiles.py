@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.masks import resample_image, resample_labels
-from napari_nudiff.dataset.pairs import Layout, Pair
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.diffusion.appearance import APPEARANCE_UM_PER_PX
 from napari_nudiff.nuclei.descriptors import UM_PER_PX
 
@@ -20,30 +20,26 @@ LOOK_PX = 96
 _SAME = 1.1  # resolutions within a tenth are one
 
 
-@dataclass(frozen=True)
-class Tile:
+@dataclass(frozen=True, eq=False)
+class Tile(Pair):
     """A pair at one resolution.
 
     Attributes
     ----------
-    image : ndarray, (H, W, 3), uint8, or None
-    labels : ndarray, (H, W), integer
-    um_per_px : float
-    source : str
-        The set that it is of.
     look : ndarray, (H', W', 3), uint8, or None
         The image as the appearance encoder sees it, if it does.
     """
 
-    image: NDArray[np.uint8] | None
-    labels: NDArray[np.integer]
-    um_per_px: float
-    source: str = ""
     look: NDArray[np.uint8] | None = None
+
+    @property
+    def um_per_px(self) -> float:
+        """Side of a pixel; of a pair that does not say, that of 40x."""
+        return self.layout.um_per_px or UM_PER_PX
 
 
 def tiles_of(
-    pairs: Sequence[Pair | Layout],
+    pairs: Sequence[Pair],
     um_per_px: Sequence[float] = (),
     crop_px: int = 1,
     *,
@@ -53,7 +49,7 @@ def tiles_of(
 
     Parameters
     ----------
-    pairs : sequence of Pair or Layout
+    pairs : sequence of Pair
     um_per_px : sequence of float
         The resolutions; () = each pair as it is. A pair coarser than all of them stays as it is.
     crop_px : int
@@ -63,8 +59,7 @@ def tiles_of(
     """
     tiles = []
     for pair in pairs:
-        own = pair.um_per_px or UM_PER_PX
-        full = pair.image if isinstance(pair, Pair) else None
+        own, full = pair.um_per_px or UM_PER_PX, pair.image
         look = None if full is None or not with_look else appearance_view(full, own)
         coarsest = own * min(pair.labels.shape) / crop_px
         for target in [um for um in um_per_px if own / _SAME <= um <= coarsest] or [own]:
@@ -74,7 +69,9 @@ def tiles_of(
                 image = None if image is None else resample_image(image, own / target)
             else:
                 target = own
-            tiles.append(Tile(image, labels, target, pair.source, look))
+            layout = Layout(labels, pair.classes, target)
+            tile = Tile(layout, image, pair.name, pair.group, source=pair.source, look=look)
+            tiles.append(tile)
     return tiles
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.pairs import Layout, Pair
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.data import Batch, Key, TrainingCrops
@@ -38,8 +38,8 @@ class Validation:
 
     def __init__(
         self,
-        held_out: Sequence[Pair | Layout],
-        training: Sequence[Pair | Layout],
+        held_out: Sequence[Pair],
+        training: Sequence[Pair],
         config: TrainConfig,
         device: torch.device,
     ) -> None:

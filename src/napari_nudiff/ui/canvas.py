@@ -16,11 +16,12 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.nuclei.descriptors import UM_PER_PX
 from napari_nudiff.nuclei.edit import as_edit
 from napari_nudiff.nuclei.stain import style_of
 from napari_nudiff.session.appearance import Reference
+from napari_nudiff.ui.class_features import classes_in, features_of
 from napari_nudiff.ui.frame import Frame, scale_of
 
 if TYPE_CHECKING:
@@ -98,9 +99,9 @@ class Canvas:
         return ""
 
     @staticmethod
-    def copy_of(layer: Labels) -> NDArray[Any]:
-        """The labels as they are now: the user may go on painting."""
-        return np.array(layer.data)
+    def copy_of(layer: Labels) -> Layout:
+        """The layout as it is now: the user may go on painting."""
+        return Layout(np.array(layer.data), classes_in(layer.features))
 
     def original_of(self, layer: Labels) -> NDArray[Any] | None:
         """The labels as they were when the layout was first seen here; None if it was too large.
@@ -155,15 +156,16 @@ class Canvas:
         scale, units = (um_per_px, um_per_px), ("um", "um")
         return Frame(name, {"scale": scale, "units": units, "axis_labels": ("y", "x")})
 
-    def add_layout(self, labels: NDArray[Any], frame: Frame, provenance: Any = None) -> Labels:
+    def add_layout(self, layout: Layout, frame: Frame, provenance: Any = None) -> Labels:
         """Add a layout, as the active layer: the user will paint in it."""
         metadata = {} if provenance is None else {"nudiff": provenance}
-        return self._viewer.add_labels(labels, name=frame.name, metadata=metadata, **frame.spatial)
+        about = {"metadata": metadata} | features_of(layout.classes) | frame.spatial
+        return self._viewer.add_labels(layout.labels, name=frame.name, **about)
 
-    def add_sampled(self, sample: Sample, frame: Frame) -> Labels:
+    def add_sampled(self, sample: Pair, frame: Frame) -> Labels:
         """Add a sampled layout; its seed is part of its name."""
         name = f"{frame.name} s{sample.provenance['request']['seed']}"
-        return self.add_layout(sample.labels, replace(frame, name=name), sample.provenance)
+        return self.add_layout(sample.layout, replace(frame, name=name), sample.provenance)
 
     @staticmethod
     def change_layout(layer: Labels, before: NDArray[Any], after: NDArray[Any]) -> bool:
@@ -187,16 +189,15 @@ class Canvas:
         layer.selected_label = 1
         layer.mode = "paint"
 
-    def add_pair(self, sample: Sample, frame: Frame) -> tuple[Image, Labels]:
+    def add_pair(self, sample: Pair, frame: Frame) -> tuple[Image, Labels]:
         """Add a rendered image and, as outlines over it, its labels."""
         ending = f"{frame.name} s{sample.provenance['request']['seed']}"
         with self._selection_kept():
             image = self._finished_preview(sample, frame)
             image.name = f"render {ending}"
             image.metadata["nudiff"] = sample.provenance
-            labels = self._viewer.add_labels(
-                sample.labels, name=f"labels {ending}", **frame.spatial
-            )
+            about = features_of(sample.classes) | frame.spatial
+            labels = self._viewer.add_labels(sample.labels, name=f"labels {ending}", **about)
             labels.metadata["nudiff"] = copy.deepcopy(sample.provenance)
             labels.contour = 1
         return image, labels
@@ -208,8 +209,9 @@ class Canvas:
             image = self._viewer.add_image(
                 pyramid.image, rgb=True, multiscale=True, name=f"render {ending}", **frame.spatial
             )
+            about = features_of(pyramid.classes) | frame.spatial
             labels = self._viewer.add_labels(
-                pyramid.labels, multiscale=True, name=f"labels {ending}", **frame.spatial
+                pyramid.labels, multiscale=True, name=f"labels {ending}", **about
             )
         for layer in (image, labels):
             layer.metadata["nudiff"] = copy.deepcopy(pyramid.provenance)
@@ -225,7 +227,7 @@ class Canvas:
             self.clear_preview()
         self.show_preview(image, frame)
 
-    def _finished_preview(self, sample: Sample, frame: Frame) -> Image:
+    def _finished_preview(self, sample: Pair, frame: Frame) -> Image:
         """The preview with the final image in it: quicker than another layer, without a flicker."""
         image, self._preview = self._preview, None
         if image is None or image not in self._viewer.layers:
@@ -307,7 +309,7 @@ class Canvas:
         self._watched = [] if closing else self.layouts()
         for layer in self._watched:
             if layer not in self._first_seen and layer.data.size <= _REMEMBERED_PX:
-                self._first_seen[layer] = self.copy_of(layer)
+                self._first_seen[layer] = self.copy_of(layer).labels
         for layer in self._watched:
             for event in _edit_events(layer):
                 event.connect(self._on_edited)

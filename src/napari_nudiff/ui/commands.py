@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.pair import Layout
 from napari_nudiff.errors import LayoutError
 from napari_nudiff.session.settings import LayoutSettings
+from napari_nudiff.ui.class_features import classes_in
 
 if TYPE_CHECKING:
     import napari
@@ -26,7 +28,7 @@ def new_layout(viewer: napari.Viewer) -> None:
     settings = LayoutSettings()
     canvas = Canvas(viewer)
     empty = np.zeros((settings.height_px, settings.width_px), dtype=np.int32)
-    canvas.start_painting(canvas.add_layout(empty, canvas.new_frame("layout")))
+    canvas.start_painting(canvas.add_layout(Layout(empty), canvas.new_frame("layout")))
     canvas.close()
 
 
@@ -91,7 +93,10 @@ def nuclei_table(viewer: napari.Viewer) -> None:
 
     layer = _selected_layout(viewer)
     table = measure_nuclei(np.asarray(layer.data), _um2_per_px(layer))
-    layer.features = _by_row(table)
+    rows = _by_row(table)
+    if classes := classes_in(layer.features):
+        rows["class"] = np.array([classes.get(i, "") for i in range(len(rows["label"]))])
+    layer.features = rows
     if not _open_table(viewer):
         _say(f"“{layer.name}” has {len(table['label'])} nuclei; they were measured as features.")
 

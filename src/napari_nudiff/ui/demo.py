@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 from skimage.measure import regionprops
 
-from napari_nudiff.dataset.sample import Sample, write_sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import LayoutError
 from napari_nudiff.nuclei.editing import Edit, move
 from napari_nudiff.sample_data import rendered_pair
@@ -95,25 +96,27 @@ class _Robot:
     def start(self) -> None:
         """Write down what there is, move a nucleus, press Render."""
         image, layout = self._viewer.layers
-        self._keep("1-sampled", Sample(layout.data, image.data, image.metadata["nudiff"]))
+        self._keep(
+            "1-sampled", Pair(Layout(layout.data), image.data, provenance=image.metadata["nudiff"])
+        )
         self._dock.nuclei_panel.editor.edit(_some_move)
         self._dock.run_panel.render.click()
 
-    def _on_finished(self, sample: Sample, frame: object) -> None:
+    def _on_finished(self, sample: Pair, frame: object) -> None:
         QTimer.singleShot(_SETTLE_MS, lambda: self._finish(sample))
 
     def _on_failed(self, error: JobError) -> None:
         print(error.report, file=sys.stderr)
         self._viewer.close()
 
-    def _finish(self, sample: Sample) -> None:
+    def _finish(self, sample: Pair) -> None:
         try:
             self._keep("2-edited", sample)
             self.status = 0
         finally:
             self._viewer.close()
 
-    def _keep(self, stem: str, sample: Sample) -> None:
+    def _keep(self, stem: str, sample: Pair) -> None:
         paths = write_sample(self._out, stem, sample)
         paths.append(self._out / f"{stem}-screenshot.png")
         self._viewer.screenshot(str(paths[-1]), canvas_only=False, flash=False)

@@ -9,8 +9,8 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
-from napari_nudiff.dataset.pair_file import EXTENSION, Pair, write_pair
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Pair
+from napari_nudiff.dataset.pair_file import EXTENSION, write_pair
 from napari_nudiff.errors import NudiffError
 from napari_nudiff.session import Session
 from napari_nudiff.session.disk import Disk
@@ -111,7 +111,7 @@ class Keeping:
         self.results.restore(stored, adopt=adopt)
         for pair in stored.layouts:
             frame = Frame(pair.name, pair.spatial)
-            self._canvas.add_layout(pair.sample.labels, frame, pair.sample.provenance or None)
+            self._canvas.add_layout(pair.layout, frame, pair.provenance or None)
         if "settings" in stored.about:
             self._session.apply_values(stored.about["settings"])
         if stored.damaged:
@@ -121,8 +121,8 @@ class Keeping:
 
     def _layout_of(self, layer: Any) -> Pair:
         frame = Frame.of(layer)
-        sample = Sample(self._canvas.copy_of(layer), None, layer.metadata.get("nudiff", {}))
-        return Pair(sample, frame.name, frame.spatial)
+        layout, provenance = self._canvas.copy_of(layer), layer.metadata.get("nudiff", {})
+        return Pair(layout, name=frame.name, provenance=provenance, spatial=frame.spatial)
 
     def _on_saved(self, error: JobError | None) -> None:
         if error is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from packaging.version import Version
 
-from napari_nudiff.dataset.pair_file import EXTENSION, Pair, read_pair
+from napari_nudiff.dataset.pair import Pair
+from napari_nudiff.dataset.pair_file import EXTENSION, read_pair
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.sample_data import LayerData
+from napari_nudiff.ui.class_features import features_of
 
 if TYPE_CHECKING:
     from napari_nudiff.dataset.polygons import Polygon
@@ -99,25 +102,25 @@ def _reader_of_folder(path: Path) -> Read | None:
 
 def pair_layers(pair: Pair) -> list[LayerData]:
     """A pair as an Image with Labels on it; without an image as a layout."""
-    sample = pair.sample
+    classes = features_of(pair.classes)
     place = {key: pair.spatial[key] for key in _SPATIAL if key in pair.spatial}
-    if sample.image is None:
-        return [(sample.labels, _attributes(pair, pair.name) | place, "labels")]
+    if pair.image is None:
+        return [(pair.labels, _attributes(pair, pair.name) | place | classes, "labels")]
     image_name, labels_name = _names(pair)
     return [
-        (sample.image, _attributes(pair, image_name) | place | {"rgb": True}, "image"),
-        (sample.labels, _attributes(pair, labels_name) | place, "labels"),
+        (pair.image, _attributes(pair, image_name) | place | {"rgb": True}, "image"),
+        (pair.labels, _attributes(pair, labels_name) | place | classes, "labels"),
     ]
 
 
 def _attributes(pair: Pair, name: str) -> dict[str, Any]:
-    provenance = pair.sample.provenance
+    provenance = pair.provenance
     return {"name": name, "metadata": {"nudiff": copy.deepcopy(provenance)} if provenance else {}}
 
 
 def _names(pair: Pair) -> tuple[str, str]:
     """Names as a render gets them in the viewer; a real image goes by its own."""
-    seed = pair.sample.provenance.get("request", {}).get("seed")
+    seed = pair.provenance.get("request", {}).get("seed")
     if seed is None:
         return pair.name, f"{pair.name} labels"
     return f"render {pair.name} s{seed}", f"labels {pair.name} s{seed}"
@@ -128,7 +131,7 @@ def _read_pair(path: Path) -> list[LayerData]:
 
 
 def _named(pair: Pair, name: str) -> Pair:
-    return pair if pair.name else Pair(pair.sample, name, pair.spatial, pair.notes)
+    return pair if pair.name else replace(pair, name=name)
 
 
 def _read_session(folder: Path) -> list[LayerData]:
@@ -183,9 +186,8 @@ def _is_request(path: Path) -> bool:
 def _read_request(path: Path) -> list[LayerData]:
     from napari_nudiff.dataset.sample import read_sample
 
-    sample = read_sample(path)
-    spatial = _in_um(sample.provenance.get("um_per_px"))
-    return pair_layers(Pair(sample, path.stem, spatial))
+    pair = read_sample(path)
+    return pair_layers(replace(pair, spatial=_in_um(pair.um_per_px)))
 
 
 def _is_large(folder: Path) -> bool:
@@ -206,6 +208,7 @@ def _read_large(folder: Path) -> list[LayerData]:
     name = folder.stem
     image = {"name": name, "metadata": metadata, "rgb": True, "contrast_limits": (0, 255)}
     labels = {"name": f"{name} labels", "metadata": copy.deepcopy(metadata)}
+    labels |= features_of(pyramid.classes)
     return [
         (pyramid.image, image | shared, "image"),  # type: ignore[list-item]  # levels
         (pyramid.labels, labels | shared, "labels"),  # type: ignore[list-item]
@@ -234,11 +237,11 @@ def _read_geojson(path: Path) -> list[LayerData]:
     from napari_nudiff.dataset.polygons import draw_nuclei
     from napari_nudiff.dataset.readers.qupath import read_outlines
 
-    nuclei, notes = read_outlines(path)
+    nuclei, notes, names = read_outlines(path)
     if not nuclei:
         raise DatasetError(f"{path} has no outlines of nuclei. {' '.join(notes)}".rstrip())
     labels, _ = draw_nuclei(nuclei, _extent(path, nuclei))
-    return [_layout_of(path, labels)]
+    return [_layout_of(path, labels, {i: name for i, name in enumerate(names, 1) if name})]
 
 
 def _extent(path: Path, nuclei: Iterable[Sequence[Polygon]]) -> tuple[int, int]:
@@ -263,18 +266,18 @@ def _is_hovernet(path: Path) -> bool:
 
 
 def _read_hovernet(path: Path) -> list[LayerData]:
-    from napari_nudiff.dataset.readers.hovernet import read_instances
+    from napari_nudiff.dataset.readers.hovernet import read_classes, read_instances
     from napari_nudiff.nuclei.structure import validate_layout
 
     numbers = read_instances(path)
     labels = np.asarray(numbers, np.int32)  # MATLAB writes whole numbers as floats
     if not np.array_equal(labels, numbers):
         raise DatasetError(f"{path} has an inst_map of other than whole numbers.")
-    return [_layout_of(path, validate_layout(labels))]
+    return [_layout_of(path, validate_layout(labels), read_classes(path, labels))]
 
 
-def _layout_of(path: Path, labels: Any) -> LayerData:
-    return labels, {"name": path.name.partition(".")[0]}, "labels"
+def _layout_of(path: Path, labels: Any, classes: Mapping[int, str]) -> LayerData:
+    return labels, {"name": path.name.partition(".")[0]} | features_of(classes), "labels"
 
 
 # Of all kinds

@@ -9,7 +9,7 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.nuclei.descriptors import UM_PER_PX
 
 OUTLINE, FLAGGED = "#35e0ff", "#ffe14d"
@@ -39,7 +39,7 @@ class ReviewCanvas:
 
     def show(self, pair: Pair, title: str, *, blind: bool) -> None:
         """Show an image with outlines, or without any, instead of the one before."""
-        image, labels = pair.sample.image, pair.sample.labels
+        image, labels = pair.image, pair.labels
         assert image is not None
         same_size = self._image is not None and self._image.data.shape == image.shape
         self._flagged = None
@@ -105,7 +105,7 @@ class ReviewCanvas:
         self._image.name = title
         self._image.metadata = _about(pair)
 
-    def _show_labels(self, labels: NDArray[np.int32], pair: Pair, title: str) -> None:
+    def _show_labels(self, labels: NDArray[np.integer], pair: Pair, title: str) -> None:
         place = self._place(pair)
         if self._labels is None or self._labels not in self._viewer.layers:
             self._labels = self._viewer.add_labels(labels, **place)
@@ -123,7 +123,7 @@ class ReviewCanvas:
         others = [layer for layer in self._viewer.layers if not self._is_ours(layer)]
         if others and all(str(unit) == "pixel" for layer in others for unit in layer.units):
             return {"scale": (1.0, 1.0)}
-        um_per_px = pair.sample.provenance.get("um_per_px") or UM_PER_PX
+        um_per_px = pair.um_per_px or UM_PER_PX
         return {"scale": (um_per_px, um_per_px), "units": ("um", "um")}
 
     def _hide_others(self) -> None:
@@ -141,4 +141,4 @@ class ReviewCanvas:
 
 
 def _about(pair: Pair) -> dict[str, Any]:
-    return {"nudiff": pair.sample.provenance} if pair.sample.provenance else {}
+    return {"nudiff": pair.provenance} if pair.provenance else {}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtWidgets import QApplication
 
-from napari_nudiff.dataset.sample import Sample, unpack_layout
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.sample import unpack_layout
 from napari_nudiff.errors import NudiffError, RequestError
 from napari_nudiff.nuclei.editing import extend_canvas
 from napari_nudiff.session import Session
@@ -46,7 +47,9 @@ class Task:
     layer : Labels, optional
         The layout that it was made of, or for.
     labels : ndarray, optional
-        That layout as it was then.
+        Of that layout, as they were then.
+    classes : mapping of int to str
+        Of its nuclei by their ids.
     single : bool
         Whether it is the only one that was asked for.
     """
@@ -55,6 +58,7 @@ class Task:
     frame: Frame
     layer: Labels | None = None
     labels: Any = None
+    classes: Mapping[int, str] = field(default_factory=dict)
     single: bool = True
 
     @property
@@ -94,10 +98,10 @@ class Studio:
         self.layer: Labels | None = None
         self.image: Image | None = None
         self.apply_at_once = True
-        self._last: WeakKeyDictionary[Labels, Sample] = WeakKeyDictionary()
+        self._last: WeakKeyDictionary[Labels, Pair] = WeakKeyDictionary()
         self._layer_of: dict[str, Labels | None] = {}
         self._shown: str | None = None
-        self._live: tuple[Task, Sample] | None = None
+        self._live: tuple[Task, Pair] | None = None
         results.removed.connect(self._on_removed)
         session.progressed.connect(self._on_progressed)
         session.finished.connect(self._on_finished)
@@ -119,7 +123,7 @@ class Studio:
         """Add an empty layout and hand the user the brush."""
         settings = self.session.layout
         empty = np.zeros((settings.height_px, settings.width_px), dtype=np.int32)
-        layer = self.canvas.add_layout(empty, self._new_frame())
+        layer = self.canvas.add_layout(Layout(empty), self._new_frame())
         self.canvas.start_painting(layer)
         self.layout_added.emit(layer)
 
@@ -148,7 +152,8 @@ class Studio:
             self._ask(self.session.extend, task.labels, sides, task, task.um_per_px)
         else:
             extended = extend_canvas(task.labels, top, right, bottom, left)
-            self.layout_added.emit(self.canvas.add_layout(extended, task.frame))
+            layout = Layout(extended, task.classes)
+            self.layout_added.emit(self.canvas.add_layout(layout, task.frame))
 
     # Images
 
@@ -190,7 +195,7 @@ class Studio:
         how = {"source": task, "place": place, "um_per_px": task.um_per_px}
         self._ask(self.session.rerender, base, task.labels, region=region, **how)
 
-    def _base(self, layer: Labels) -> Sample:
+    def _base(self, layer: Labels) -> Pair:
         """The image to change, with the layout that it fits."""
         if self.image is not None:
             return self._sample_of(self.image, layer)
@@ -201,7 +206,7 @@ class Studio:
             )
         return self._last[layer]
 
-    def _sample_of(self, image: Image, layer: Labels) -> Sample:
+    def _sample_of(self, image: Image, layer: Labels) -> Pair:
         provenance = image.metadata.get("nudiff", {})
         packed = provenance.get("layout")
         before = self.canvas.original_of(layer) if packed is None else unpack_layout(packed)
@@ -209,7 +214,7 @@ class Studio:
             raise RequestError(
                 "This layout is too large to remember how it was. Choose a region instead."
             )
-        return Sample(before, self.canvas.pixels_of(image), provenance)
+        return Pair(Layout(before), self.canvas.pixels_of(image), provenance=provenance)
 
     # Live
 
@@ -322,7 +327,8 @@ class Studio:
             self.hinted.emit("There is no layout to render yet. Press New or Sample first.")
             return None
         try:
-            return Task(kind, Frame.of(self.layer), self.layer, self.canvas.copy_of(self.layer))
+            layout = self.canvas.copy_of(self.layer)
+            return Task(kind, Frame.of(self.layer), self.layer, layout.labels, layout.classes)
         except Exception as error:  # a layer may be read from a disk, lazily
             self._on_failed(JobError.of(error))
             return None
@@ -343,10 +349,13 @@ class Studio:
         if progress.note:
             self.hinted.emit(progress.note)
 
-    def _on_finished(self, sample: Sample | Pyramid, task: Task) -> None:
-        if not isinstance(sample, Sample):
-            self._add_pyramid(sample, task)
-        elif task.kind in {"layout", "extended"}:
+    def _on_finished(self, sample: Pair | Pyramid, task: Task) -> None:
+        if not isinstance(sample, Pair):
+            self._add_pyramid(sample._replace(classes=task.classes), task)
+            return
+        # Models know no classes: the nuclei that one was given keep theirs, by their ids.
+        sample = replace(sample, layout=replace(sample.layout, classes=task.classes))
+        if task.kind in {"layout", "extended"}:
             self.canvas.clear_preview()
             self.layout_added.emit(self.canvas.add_sampled(sample, task.frame))
         elif task.kind == "inside":
@@ -365,13 +374,13 @@ class Studio:
             "long as you need them."
         )
 
-    def _on_live(self, sample: Sample, task: Task) -> None:
+    def _on_live(self, sample: Pair, task: Task) -> None:
         self._live = task, sample
         assert sample.image is not None
         self.canvas.show_result(sample.image, task.frame)
         self.live_ended.emit(True)
 
-    def _keep(self, task: Task, sample: Sample) -> None:
+    def _keep(self, task: Task, sample: Pair) -> None:
         result = self.results.add(sample, task.frame.name, task.frame.spatial)
         self._layer_of[result.id] = task.layer
         if task.layer is not None:
@@ -381,7 +390,7 @@ class Studio:
         else:
             self.preview(result.id)
 
-    def _change_layout(self, sample: Sample, task: Task) -> None:
+    def _change_layout(self, sample: Pair, task: Task) -> None:
         assert task.layer is not None
         if not self.canvas.change_layout(task.layer, task.labels, sample.labels):
             self.layout_added.emit(self.canvas.add_sampled(sample, task.frame))

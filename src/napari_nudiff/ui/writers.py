@@ -11,16 +11,18 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.pair_file import Pair, write_pair
-from napari_nudiff.dataset.sample import Sample
+from napari_nudiff.dataset.pair import Layout, Pair
+from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import atomic_path
 from napari_nudiff.nuclei.structure import validate_layout
+from napari_nudiff.ui.class_features import classes_in
 
 FullLayerData = tuple[Any, dict[str, Any], str]
 """What napari hands over of a layer: the data, the layer's attributes, the layer's type."""
 
 _OF_A_RENDER = re.compile(r"^labels (.+) s\d+( \[\d+\])?$")
+_NUMBERED = re.compile(r"type [1-9]\d*")
 _NUMBERS = ("scale", "translate", "rotate", "shear", "affine")
 _TEXTS = ("units", "axis_labels")
 
@@ -49,8 +51,14 @@ def write_nudiff(path: str, layers: Sequence[FullLayerData]) -> list[str]:
         image = _rgb(data, about_image)
         _require_same_place(about_image, about_labels)
     whole = cast("NDArray[np.int32]", labels)  # write_pair checks that the ids fit
-    sample = Sample(whole, image, _provenance(about_image, about_labels))
-    write_pair(Path(path), Pair(sample, _name(about_image, about_labels), _spatial(about_image)))
+    pair = Pair(
+        Layout(whole, classes_in(about_labels.get("features"))),
+        image,
+        _name(about_image, about_labels),
+        provenance=_provenance(about_image, about_labels),
+        spatial=_spatial(about_image),
+    )
+    write_pair(Path(path), pair)
     return [path]
 
 
@@ -68,7 +76,8 @@ def write_geojson(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
 
     provenance = _provenance(attributes)
     about = {"nudiff": provenance} if provenance else None
-    objects = labels_to_geojson(_layout(data, attributes), properties=about)
+    labels, classes = _layout(data, attributes), classes_in(attributes.get("features"))
+    objects = labels_to_geojson(labels, class_names=classes, properties=about)
     with atomic_path(Path(path)) as staged:
         staged.write_text(json.dumps(objects, default=str) + "\n", encoding="utf-8")
     return [path]
@@ -88,10 +97,25 @@ def write_mat(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
     from napari_nudiff.dataset.writers.hovernet import labels_to_mat
 
-    variables = labels_to_mat(_layout(data, attributes))
+    labels, classes = _layout(data, attributes), classes_in(attributes.get("features"))
+    variables = labels_to_mat(labels, _numbers(labels, classes))
     with atomic_path(Path(path)) as staged:
         scipy.io.savemat(staged, variables, do_compression=True, appendmat=False)
     return [path]
+
+
+def _numbers(labels: NDArray[np.integer], classes: Mapping[int, str]) -> dict[int, int] | None:
+    """The number of the class of each nucleus, 0 where it has none; None without classes.
+
+    ``type 2`` is 2, as it was read; other names are numbered in the order of the alphabet.
+    """
+    if not classes:
+        return None
+    names = sorted(set(classes.values()))
+    numbers = {name: number for number, name in enumerate(names, start=1)}
+    if all(map(_NUMBERED.fullmatch, names)):
+        numbers = {name: int(name.split()[1]) for name in names}
+    return {int(i): numbers.get(classes.get(int(i), ""), 0) for i in np.unique(labels)}
 
 
 # Pixels

@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.export.options import ExportOptions
-from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.errors import RequestError
 
 _MOST = np.iinfo(np.uint16).max
 
 
-class Content(NamedTuple):
-    """What of a pair goes into a set.
+def content_of(pair: Pair, options: ExportOptions) -> tuple[Pair, int]:
+    """Apply what the options say about nuclei.
 
-    Attributes
-    ----------
-    image : ndarray, (H, W, 3), uint8
-    labels : ndarray, (H, W), uint16
-        Nuclei 1..N.
-    classes : tuple of str
-        Of nucleus 1, 2, ...
+    Returns
+    -------
+    pair : Pair
+        With nuclei 1..N in 16 bits, each of which has a class.
     dropped : int
         Nuclei that were left out.
-    """
-
-    image: NDArray[np.uint8]
-    labels: NDArray[np.uint16]
-    classes: tuple[str, ...]
-    dropped: int
-
-
-def content_of(pair: Pair, options: ExportOptions) -> Content:
-    """Apply what the options say about nuclei.
 
     Raises
     ------
     RequestError
         There are more nuclei than 16 bits can number.
     """
-    labels, image = pair.sample.labels, pair.sample.image
-    assert image is not None, "candidates have images"
+    labels = pair.labels
     ids, dense = np.unique(labels, return_inverse=True)
     dense = dense.reshape(labels.shape)
-    told = classes_in(pair)
-    names = [_class_name(told.get(int(i), ""), options) for i in ids]
+    names = [_class_name(pair.classes.get(int(i), ""), options) for i in ids]
     kept = (ids > 0) & np.array([name != "" for name in names])
     kept &= np.bincount(dense.ravel(), minlength=len(ids)) >= options.min_area_px
     if options.border == "drop":
@@ -61,17 +45,10 @@ def content_of(pair: Pair, options: ExportOptions) -> Content:
         )
     numbers = np.zeros(len(ids), np.uint16)
     numbers[kept] = np.arange(1, count + 1)
-    classes = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
+    classes = dict(enumerate((names[i] for i in np.flatnonzero(kept)), start=1))
     dropped = int(np.count_nonzero(ids > 0)) - count
-    return Content(np.ascontiguousarray(image), numbers[dense], classes, dropped)
-
-
-def classes_in(pair: Pair) -> dict[int, str]:
-    """Names of the classes of nuclei by their ids, where somebody told them."""
-    told = pair.notes.get("classes", pair.sample.provenance.get("classes"))
-    if not isinstance(told, Mapping):
-        return {}
-    return {int(i): str(name) for i, name in told.items() if str(i).isdecimal()}
+    layout = replace(pair.layout, labels=numbers[dense], classes=classes)
+    return replace(pair, layout=layout, image=np.ascontiguousarray(pair.pixels)), dropped
 
 
 def _class_name(told: str, options: ExportOptions) -> str:

@@ -24,7 +24,7 @@ def roots_of(provenance: Mapping[str, Any]) -> set[str]:
     Parameters
     ----------
     provenance : mapping
-        As of a `Sample`; a part of it may be missing.
+        As of a `Pair`; a part of it may be missing.
     """
     stored: list[object] = []
     for here, lineage in _ancestry(provenance):
@@ -64,7 +64,7 @@ def families(
     keys : sequence of iterables of str
         Pairs that share one are of one family.
     nuclei : sequence of ndarray, uint64
-        `nuclei_fingerprints` of each pair; those that share many are of one family too.
+        `Layout.nuclei_fingerprints` of each pair; those that share many are of one family too.
 
     Returns
     -------

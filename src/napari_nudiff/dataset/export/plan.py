@@ -15,17 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.candidates import Candidate
-from napari_nudiff.dataset.checks import pixels_sha256
-from napari_nudiff.dataset.export.content import Content, content_of
+from napari_nudiff.dataset.export.content import content_of
 from napari_nudiff.dataset.export.lineage import families, given_layout, roots_of
 from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.split import split_families
-from napari_nudiff.dataset.fingerprints import layout_keys, nuclei_fingerprints, nuclei_sha256
 from napari_nudiff.dataset.groups import matches
-from napari_nudiff.dataset.pair_file import Pair
+from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.dataset.review import Grade
-from napari_nudiff.dataset.sample import layout_sha256
 from napari_nudiff.dataset.writers.member import TEST, TRAIN, VAL
 from napari_nudiff.errors import DatasetError, NudiffError, RequestError
 from napari_nudiff.work import Progress, Work
@@ -140,7 +136,7 @@ class Plan:
 
 
 def plan_set(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[PairRef[Pair]],
     options: ExportOptions,
     grades: Mapping[str, Grade] | None = None,
     *,
@@ -150,7 +146,7 @@ def plan_set(
 
     Parameters
     ----------
-    candidates : sequence of Candidate
+    candidates : sequence of PairRef
     options : ExportOptions
     grades : mapping, optional
         By the `pixels_sha256` of an image.
@@ -208,36 +204,34 @@ class _Judge:
         self.complaints: list[str] = []
         self.warnings: list[str] = []
 
-    def look_at(self, number: int, candidate: Candidate) -> None:
+    def look_at(self, number: int, candidate: PairRef[Pair]) -> None:
         if reason := self._session_reason(candidate):
             self.left_out[reason] += 1
             return
         try:
             pair = candidate.load()
-            content = content_of(pair, self.options)
+            content, dropped = content_of(pair, self.options)
         except NudiffError as error:
             self.complaints.append(f"{candidate.source}: {error}")
             return
-        image_sha256 = pixels_sha256(content.image)
+        image_sha256 = content.pixels_sha256()
         grade = self.grades.get(image_sha256)
         if reason := self._reason(candidate, content, image_sha256, grade):
             self.left_out[reason] += 1
             if candidate.synthetic:
                 return
-        row = _row(number, candidate, pair, content, image_sha256, grade)
-        provenance = pair.sample.provenance
+        row = _row(number, candidate, pair, content, dropped, image_sha256, grade)
+        provenance = pair.provenance
         if not reason:
             self.images.add(image_sha256)
             self._note_model(row, provenance)
-        keys = roots_of(provenance) | layout_keys(pair.sample.labels)
+        keys = roots_of(provenance) | pair.layout.keys()
         keys |= {f"group {candidate.group}"} if candidate.group else set()
-        fingerprints = nuclei_fingerprints(content.labels)
-        if pair.unscaled is not None:  # layouts that were edited by hand are of their scale
-            fingerprints = np.append(fingerprints, nuclei_fingerprints(pair.unscaled))
+        fingerprints = content.nuclei_fingerprints()
         told, given = self._told(candidate), given_layout(provenance)
         self.seen.append(_Seen(row, keys, fingerprints, told, given, bool(reason)))
 
-    def _session_reason(self, candidate: Candidate) -> str:
+    def _session_reason(self, candidate: PairRef[Pair]) -> str:
         """Why a pair is left out, as far as its session tells; empty if it is not."""
         gate = self.options.gate
         if not candidate.synthetic or not (gate.starred or gate.applied):
@@ -247,7 +241,7 @@ class _Judge:
         return "" if wanted else f"not {' or '.join(asked)}"
 
     def _reason(
-        self, candidate: Candidate, content: Content, image_sha256: str, grade: Grade | None
+        self, candidate: PairRef[Pair], content: Pair, image_sha256: str, grade: Grade | None
     ) -> str:
         """Why a pair is left out; empty if it is not."""
         gate = self.options.gate
@@ -269,14 +263,14 @@ class _Judge:
                 return f"{name} below {least:g}"
         return ""
 
-    def _told(self, candidate: Candidate) -> str:
+    def _told(self, candidate: PairRef[Pair]) -> str:
         """The split that somebody decided for a real image."""
         if candidate.synthetic:
             return ""
         for split, patterns in ((TEST, self.options.test_groups), (VAL, self.options.val_groups)):
             if any(matches(candidate.name, candidate.group, pattern) for pattern in patterns):
                 return split
-        return candidate.split
+        return TEST if candidate.held_out else ""
 
     def _note_model(self, row: Row, provenance: Mapping[str, Any]) -> None:
         if row.checkpoint_sha256:
@@ -360,7 +354,7 @@ def _of_unknown_layout(file: str, pairs: Sequence[str]) -> str:
     )
 
 
-def _check_patterns(candidates: Sequence[Candidate], options: ExportOptions) -> None:
+def _check_patterns(candidates: Sequence[PairRef[Pair]], options: ExportOptions) -> None:
     """A patient misspelt would be trained on, and nobody would know."""
     real = [candidate for candidate in candidates if not candidate.synthetic]
     for split, patterns in ((TEST, options.test_groups), (VAL, options.val_groups)):
@@ -376,17 +370,17 @@ def _check_patterns(candidates: Sequence[Candidate], options: ExportOptions) -> 
 
 def _row(
     number: int,
-    candidate: Candidate,
+    candidate: PairRef[Pair],
     pair: Pair,
-    content: Content,
+    content: Pair,
+    dropped: int,
     image_sha256: str,
     grade: Grade | None,
 ) -> Row:
-    provenance = pair.sample.provenance
+    provenance = pair.provenance
     request = provenance.get("request", {})
     checkpoint = provenance.get("checkpoint", {})
     height, width = content.labels.shape
-    um_per_px = provenance.get("um_per_px")
     return Row(
         index=number,
         name=candidate.name,
@@ -397,19 +391,19 @@ def _row(
         group=candidate.group,
         height_px=height,
         width_px=width,
-        um_per_px=float(um_per_px) if isinstance(um_per_px, int | float) else None,
+        um_per_px=pair.um_per_px,
         nuclei=len(content.classes),
-        dropped=content.dropped,
-        class_counts=dict(sorted(Counter(content.classes).items())),
+        dropped=dropped,
+        class_counts=dict(sorted(Counter(content.classes.values()).items())),
         seed=request.get("seed"),
         guidance=request.get("guidance"),
         checkpoint=str(checkpoint.get("name", "")),
         checkpoint_sha256=str(request.get("checkpoint_sha256", "")),
         checkpoint_licence=str(checkpoint.get("licence", "")),
         request_sha256=_request_sha256(request),
-        layout_sha256=layout_sha256(pair.sample.labels),
+        layout_sha256=pair.layout.sha256(),
         image_sha256=image_sha256,
-        nuclei_sha256=nuclei_sha256(content.labels),
+        nuclei_sha256=content.layout.nuclei_sha256(),
         realism=getattr(grade, "realism", None),
         correctness=getattr(grade, "correctness", None),
     )

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.manifest import read_manifest, read_set_index
 from napari_nudiff.dataset.export.plan import Row
 from napari_nudiff.dataset.export.split import torn_families
 from napari_nudiff.dataset.export.writing import CHECKSUMS, PROVENANCE, files_of_set, sha256_of
-from napari_nudiff.dataset.fingerprints import nuclei_sha256
+from napari_nudiff.dataset.pair import Layout, pixels_sha256
 from napari_nudiff.dataset.problems import Problem
 from napari_nudiff.dataset.readers.labelled import LabelledImage
 from napari_nudiff.dataset.writers import FORMATS
@@ -163,7 +162,7 @@ def _check_pair(entry: LabelledImage, row: Row, form: Format) -> list[Problem]:
         pass  # parts of an image have no fingerprint of their own; their file has
     elif pixels_sha256(loaded.image) != row.image_sha256:
         complaints.append("its pixels are not those of the manifest")
-    elif form.exact and nuclei_sha256(loaded.labels) != row.nuclei_sha256:
+    elif form.exact and Layout(loaded.labels).nuclei_sha256() != row.nuclei_sha256:
         complaints.append("its nuclei are not those of the manifest")
     elif (
         not form.exact and (count := len(np.unique(loaded.labels[loaded.labels > 0]))) != row.nuclei

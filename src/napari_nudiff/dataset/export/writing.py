@@ -18,13 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from filelock import FileLock, Timeout
 
-from napari_nudiff.dataset.candidates import Candidate
-from napari_nudiff.dataset.checks import pixels_sha256
 from napari_nudiff.dataset.export.content import content_of
 from napari_nudiff.dataset.export.datasheet import DATASHEET, LICENCES, datasheet, licence_notes
 from napari_nudiff.dataset.export.manifest import read_set_index, write_index, write_manifest
 from napari_nudiff.dataset.export.plan import Plan, Row
-from napari_nudiff.dataset.fingerprints import nuclei_sha256
+from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.dataset.writers import FORMATS, PART
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole
 from napari_nudiff.errors import DatasetError
@@ -83,7 +81,7 @@ def part_of(out: Path) -> Path:
 
 def write_set(
     out: Path,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[PairRef[Pair]],
     plan: Plan,
     *,
     overwrite: bool = False,
@@ -94,7 +92,7 @@ def write_set(
     Parameters
     ----------
     out : Path
-    candidates : sequence of Candidate
+    candidates : sequence of PairRef
         Those that were planned with.
     plan : Plan
     overwrite : bool
@@ -202,7 +200,7 @@ def _shards(plan: Plan) -> list[_Part]:
 
 
 def _write_shard(
-    folder: Path, part: _Part, candidates: Sequence[Candidate], plan: Plan
+    folder: Path, part: _Part, candidates: Sequence[PairRef[Pair]], plan: Plan
 ) -> Iterator[float]:
     """Yields the share that is done."""
     members = tuple(_member(candidates[row.index], row, plan) for row in part.rows)
@@ -217,10 +215,10 @@ def _write_shard(
             file.write(json.dumps({"name": member.name, "provenance": member.provenance}) + "\n")
 
 
-def _member(candidate: Candidate, row: Row, plan: Plan) -> Member:
+def _member(candidate: PairRef[Pair], row: Row, plan: Plan) -> Member:
     pair = candidate.load()
-    content = content_of(pair, plan.options)
-    if (pixels_sha256(content.image), nuclei_sha256(content.labels)) != (
+    content, _ = content_of(pair, plan.options)
+    if (content.pixels_sha256(), content.layout.nuclei_sha256()) != (
         row.image_sha256,
         row.nuclei_sha256,
     ):
@@ -229,9 +227,10 @@ def _member(candidate: Candidate, row: Row, plan: Plan) -> Member:
             "complete is kept where its pairs are the same."
         )
     numbers = {name: number for number, name in enumerate(plan.class_names, start=1)}
-    classes = np.array([numbers[name] for name in content.classes], np.int64)
-    provenance = {"synthetic": row.synthetic, **pair.sample.provenance}
-    return Member(row.name, content.image, content.labels, classes, row.um_per_px, provenance)
+    classes = np.array([numbers[name] for name in content.classes.values()], np.int64)
+    provenance = {"synthetic": row.synthetic, **pair.provenance}
+    labels = content.labels.astype(np.uint16, copy=False)
+    return Member(row.name, content.pixels, labels, classes, row.um_per_px, provenance)
 
 
 def _finish(folder: Path, plan: Plan, journal: _Journal) -> None:

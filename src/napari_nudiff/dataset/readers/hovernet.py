@@ -29,8 +29,11 @@ def _load(image: Path, path: Path) -> Loaded:
     labels = read_instances(path)
     types = _types(path, labels)
     loaded = Loaded(read_image(image), labels, read_um_per_px(image))
-    if types is None or types.shape != labels.shape:
-        return loaded
+    return loaded if types is None or types.shape != labels.shape else with_types(loaded, types)
+
+
+def with_types(loaded: Loaded, types: NDArray[Any]) -> Loaded:
+    """What was read, with the number of the class of each pixel."""
     numbers = np.unique(types[types > 0]).tolist()
     names = {int(number): f"type {int(number)}" for number in numbers}
     return loaded._replace(types=types, type_names=names)
@@ -59,6 +62,16 @@ def _types(path: Path, labels: NDArray[Any]) -> NDArray[Any] | None:
     present, places = np.unique(labels, return_inverse=True)
     of_id = dict(zip(ids.tolist(), classes.tolist(), strict=True))
     return np.array([of_id.get(i, 0) for i in present.tolist()])[places.reshape(labels.shape)]
+
+
+def read_classes(path: Path, labels: NDArray[Any]) -> dict[int, str]:
+    """Classes by the ids of nuclei, of a file whose ``inst_map`` was read."""
+    types = _types(path, labels)
+    if types is None or types.shape != labels.shape:
+        return {}
+    ids, first = np.unique(labels, return_index=True)
+    numbers = zip(ids.tolist(), types.ravel()[first].tolist(), strict=True)
+    return {i: f"type {int(n)}" for i, n in numbers if i > 0 and n > 0}
 
 
 def read_instances(path: Path) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.pair import PairRef
 from napari_nudiff.dataset.readers.files import Tree, stem_of
 from napari_nudiff.errors import DatasetError
 
@@ -64,32 +64,8 @@ class Loaded(NamedTuple):
         return self._replace(types=types, type_names=names)
 
 
-@dataclass(frozen=True)
-class LabelledImage:
-    """One image with its nuclei, read when asked.
-
-    Attributes
-    ----------
-    name : str
-        Stem of the image's file; need not be unique.
-    source : str
-        Where it lies, from the name of the source on.
-    load : callable
-        Reads it; raises DatasetError where it cannot.
-    group : str
-        What may not be torn apart by a split (patient, slide); empty where the files do not tell.
-    held_out : bool
-        Whether somebody kept it from training.
-    path : Path or None
-        File of the image, where it has one of its own.
-    """
-
-    name: str
-    source: str
-    load: Callable[[], Loaded]
-    group: str = ""
-    held_out: bool = False
-    path: Path | None = None
+LabelledImage = PairRef[Loaded]
+"""An image with its nuclei where a lab keeps it: reading it checks nothing."""
 
 
 def unreadable(name: str, source: str, complaint: str) -> LabelledImage:

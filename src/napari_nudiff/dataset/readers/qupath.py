@@ -50,7 +50,7 @@ def _load(image_path: Path, path: Path) -> Loaded:
     if (points := _points(path)) is not None:
         empty = np.zeros(image.shape[:2], dtype=np.int32)
         return points._replace(image=image, labels=empty, um_per_px=read_um_per_px(image_path))
-    nuclei, notes, classes = _read(path)
+    nuclei, notes, classes = read_outlines(path)
     labels, lost = draw_nuclei(nuclei, image.shape[:2])
     names = dict(enumerate(sorted({name for name in classes if name}), start=1))
     numbers = {name: number for number, name in names.items()}
@@ -59,20 +59,16 @@ def _load(image_path: Path, path: Path) -> Loaded:
     return Loaded(image, labels, um_per_px, (*notes, *lost_note(lost)), types, names)
 
 
-def read_outlines(path: Path) -> tuple[list[list[Polygon]], list[str]]:
+def read_outlines(path: Path) -> tuple[list[list[Polygon]], list[str], list[str]]:
     """The polygons of each nucleus of a GeoJSON file, and what else was in it.
+
+    The third list holds the class of each nucleus, "" where it has none.
 
     Raises
     ------
     DatasetError
         The file cannot be read, or is damaged.
     """
-    shapes, notes, _ = _read(path)
-    return shapes, notes
-
-
-def _read(path: Path) -> tuple[list[list[Polygon]], list[str], list[str]]:
-    """The same, and the name of the class of each nucleus, "" where it has none."""
     features = _features(path)
     try:
         chosen, notes = _choose(features)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from scipy import ndimage
 
 from napari_nudiff.dataset.pixels import read_image
 from napari_nudiff.dataset.readers.files import Tree
-from napari_nudiff.dataset.readers.hovernet import find_hovernet
+from napari_nudiff.dataset.readers.hovernet import find_hovernet, with_types
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.dataset.writers.marked import write_marked_png
-from napari_nudiff.dataset.writers.member import Member, Shard, splits_in
+from napari_nudiff.dataset.writers.member import Member, Shard, class_names_in, renamed, splits_in
 
 _HEADER = b"MATLAB 5.0 MAT-file, written by napari-nudiff"
 _HEADER_BYTES = 116  # free text at the beginning; SciPy puts the time into it
@@ -70,9 +69,10 @@ def write_hovernet(folder: Path, shard: Shard) -> None:
 
 def read_hovernet(folder: Path) -> Iterator[LabelledImage]:
     """List what `write_hovernet` wrote."""
+    names = class_names_in(folder)
     for split, inside in splits_in(folder):
         for found in find_hovernet(Tree.of(inside)):
-            yield replace(found, group=split)
+            yield renamed(found, names, group=split)
 
 
 def write_hovernet_patches(folder: Path, shard: Shard) -> None:
@@ -88,9 +88,11 @@ def write_hovernet_patches(folder: Path, shard: Shard) -> None:
 
 def read_hovernet_patches(folder: Path) -> Iterator[LabelledImage]:
     """List what `write_hovernet_patches` wrote."""
+    names = class_names_in(folder)
     for split, inside in splits_in(folder):
         for path in sorted(inside.glob("*.npy")):
-            yield LabelledImage(path.stem, str(path), partial(_load_patch, path), split)
+            found = LabelledImage(path.stem, str(path), partial(_load_patch, path), split)
+            yield renamed(found, names)
 
 
 def _variables(member: Member) -> dict[str, NDArray[Any]]:
@@ -106,4 +108,4 @@ def _save_mat(path: Path, variables: dict[str, NDArray[Any]]) -> None:
 
 def _load_patch(path: Path) -> Loaded:
     patch = read_image(path)
-    return Loaded(patch[..., :3].astype(np.uint8), patch[..., 3])
+    return with_types(Loaded(patch[..., :3].astype(np.uint8), patch[..., 3]), patch[..., 4])

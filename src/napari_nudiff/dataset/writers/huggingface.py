@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,15 @@ from napari_nudiff.dataset.writers.marked import (
     provenance_json,
     write_marked_png,
 )
-from napari_nudiff.dataset.writers.member import SPLITS, Member, Shard, Whole, splits_in
+from napari_nudiff.dataset.writers.member import (
+    SPLITS,
+    Member,
+    Shard,
+    Whole,
+    class_names_in,
+    numbered,
+    splits_in,
+)
 
 _TABLE = "metadata.jsonl"
 _DATA = "data"
@@ -59,11 +67,13 @@ def finish_imagefolder(folder: Path, whole: Whole) -> None:
 
 def read_imagefolder(folder: Path) -> Iterator[LabelledImage]:
     """List what `write_imagefolder` wrote."""
+    names = class_names_in(folder)
     for split, inside in splits_in(folder):
         for line in (inside / _TABLE).read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             image, labels = (inside / row[key] for key in ("file_name", "labels_file_name"))
-            load = partial(_load_files, image, labels)
+            numbers = [int(number) for number in str(row.get("classes", "")).split()]
+            load = partial(_load_files, image, labels, numbers, names)
             yield LabelledImage(image.stem, str(image), load, split)
 
 
@@ -88,11 +98,14 @@ def read_parquet(folder: Path) -> Iterator[LabelledImage]:
     """List what `write_parquet` wrote."""
     from pyarrow import parquet
 
+    classes = class_names_in(folder)
     for split in SPLITS:
         for path in sorted((folder / _DATA).glob(f"{split}-*.parquet")):
             names = parquet.read_table(path, columns=["name"])["name"].to_pylist()
             for place, name in enumerate(names):
-                yield LabelledImage(name, str(path), partial(_load_row, path, place), split)
+                yield LabelledImage(
+                    name, str(path), partial(_load_row, path, place, classes), split
+                )
 
 
 def _row(member: Member) -> dict[str, Any]:
@@ -149,15 +162,15 @@ def _write_card(folder: Path, whole: Whole, files: Any) -> None:
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
-def _load_files(image: Path, labels: Path) -> Loaded:
-    return Loaded(read_image(image), read_labels(labels))
+def _load_files(image: Path, labels: Path, numbers: list[int], names: Mapping[int, str]) -> Loaded:
+    return numbered(Loaded(read_image(image), read_labels(labels)), numbers, names)
 
 
-def _load_row(path: Path, place: int) -> Loaded:
+def _load_row(path: Path, place: int, names: Mapping[int, str]) -> Loaded:
     from pyarrow import parquet
 
-    table = parquet.read_table(path, columns=["image", "labels"]).slice(place, 1)
+    table = parquet.read_table(path, columns=["image", "labels", "classes"]).slice(place, 1)
     row = table.to_pylist()[0]
     files = (io.BytesIO(row[column]["bytes"]) for column in ("image", "labels"))
     image, labels = (np.asarray(Image.open(file)) for file in files)
-    return Loaded(image, labels)
+    return numbered(Loaded(image, labels), row["classes"], names)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.readers.labelled import LabelledImage
+from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 
 TRAIN, VAL, TEST = "train", "val", "test"
 SPLITS = (TRAIN, VAL, TEST)
@@ -143,6 +144,35 @@ class Format:
     cuts: bool = False
     finish: Callable[[Path, Whole], None] = _nothing_to_finish
     packages: tuple[str, ...] = ()
+
+
+def class_names_in(folder: Path) -> dict[int, str]:
+    """Names of the classes by their numbers, of the set that a format's folder lies in.
+
+    Most formats have the numbers only. Empty where there is no index of a set beside the folder.
+    """
+    try:
+        content = json.loads((folder.parent / "dataset.json").read_text(encoding="utf-8"))
+        return {int(number): str(name) for number, name in content["classes"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def numbered(loaded: Loaded, numbers: Iterable[int], names: Mapping[int, str]) -> Loaded:
+    """What was read, with the number of the class of nucleus 1, 2, ..."""
+    classes = {i: names.get(n, f"type {n}") for i, n in enumerate(numbers, start=1)}
+    return loaded.with_classes(classes)
+
+
+def renamed(found: LabelledImage, names: Mapping[int, str], **changes: Any) -> LabelledImage:
+    """The same, with names for the numbers of its classes and other changes."""
+
+    def load() -> Loaded:
+        loaded = found.load()
+        known = {n: names.get(n, name) for n, name in loaded.type_names.items()}
+        return loaded._replace(type_names=known)
+
+    return replace(found, load=load, **changes)
 
 
 def splits_in(folder: Path) -> list[tuple[str, Path]]:

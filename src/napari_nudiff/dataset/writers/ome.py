@@ -120,4 +120,5 @@ def _load_tiff(image: Path, labels: Path) -> Loaded:
 
 def _load_zarr(path: Path) -> Loaded:
     pyramid = open_pyramid(path)
-    return Loaded(pyramid.image[0][...], np.asarray(pyramid.labels[0][...]))
+    loaded = Loaded(pyramid.image[0][...], np.asarray(pyramid.labels[0][...]))
+    return loaded.with_classes(pyramid.classes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from numpy.typing import NDArray
 from napari_nudiff.dataset.readers.files import Tree
 from napari_nudiff.dataset.readers.labelled import LabelledImage
 from napari_nudiff.dataset.readers.pannuke import CHANNELS, find_pannuke
-from napari_nudiff.dataset.writers.member import Member, Shard, Whole, splits_in
+from napari_nudiff.dataset.writers.member import Member, Shard, Whole, renamed, splits_in
 from napari_nudiff.errors import RequestError
 
 PATCH_PX = 256
 _ARRAYS = ("images", "masks", "types")
+_CHANNELS = "channels.json"
 
 
 def write_pannuke(folder: Path, shard: Shard) -> None:
@@ -51,15 +51,17 @@ def finish_pannuke(folder: Path, whole: Whole) -> None:
         names = [n for part in _parts(target, "names") for n in json.loads(part.read_text())]
         (target / "names.json").write_text(json.dumps(names, indent=0) + "\n")
     about = dict(zip(CHANNELS, _names_by_channel(whole.class_names), strict=True))
-    (folder / "channels.json").write_text(json.dumps(about, indent=1) + "\n")
+    (folder / _CHANNELS).write_text(json.dumps(about, indent=1) + "\n")
 
 
 def read_pannuke(folder: Path) -> Iterator[LabelledImage]:
     """List what was written, by the names of the patches."""
+    about = json.loads((folder / _CHANNELS).read_text()) if (folder / _CHANNELS).is_file() else {}
+    classes = {number: name for number, name in enumerate(about.values(), start=1) if name}
     for split, inside in splits_in(folder):
         names = json.loads((inside / "names.json").read_text())
         for name, found in zip(names, find_pannuke(Tree.of(inside)), strict=True):
-            yield replace(found, name=name, group=split)
+            yield renamed(found, classes, name=name, group=split)
 
 
 def windows_in(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from PIL import Image
 
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.dataset.writers.marked import marked_png
-from napari_nudiff.dataset.writers.member import SPLITS, Member, Shard
+from napari_nudiff.dataset.writers.member import SPLITS, Member, Shard, class_names_in, numbered
 
 _IMAGE, _LABELS, _ABOUT = ".png", ".labels.npy", ".json"
 
@@ -35,12 +35,13 @@ def write_webdataset(folder: Path, shard: Shard) -> None:
 
 def read_webdataset(folder: Path) -> Iterator[LabelledImage]:
     """List what was written."""
+    classes = class_names_in(folder)
     for split in SPLITS:
         for path in sorted(folder.glob(f"{split}-*.tar")):
             with tarfile.open(path) as archive:
                 names = [n.removesuffix(_LABELS) for n in archive.getnames() if n.endswith(_LABELS)]
             for name in names:
-                yield LabelledImage(name, str(path), partial(_load, path, name), split)
+                yield LabelledImage(name, str(path), partial(_load, path, name, classes), split)
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -65,10 +66,12 @@ def _about(member: Member) -> dict[str, object]:
     }
 
 
-def _load(path: Path, name: str) -> Loaded:
+def _load(path: Path, name: str, names: Mapping[int, str]) -> Loaded:
     with tarfile.open(path) as archive:
         image, labels = (io.BytesIO(_part(archive, name + end)) for end in (_IMAGE, _LABELS))
-    return Loaded(np.asarray(Image.open(image)), np.load(labels, allow_pickle=False))
+        numbers = json.loads(_part(archive, name + _ABOUT)).get("classes", ())
+    loaded = Loaded(np.asarray(Image.open(image)), np.load(labels, allow_pickle=False))
+    return numbered(loaded, numbers, names)
 
 
 def _part(archive: tarfile.TarFile, name: str) -> bytes:

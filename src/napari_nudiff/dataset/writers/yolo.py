@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,17 @@ from napari_nudiff.dataset.pixels import read_image
 from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_nuclei
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.dataset.writers.marked import write_marked_png
-from napari_nudiff.dataset.writers.member import SPLITS, TEST, TRAIN, VAL, Member, Shard, Whole
+from napari_nudiff.dataset.writers.member import (
+    SPLITS,
+    TEST,
+    TRAIN,
+    VAL,
+    Member,
+    Shard,
+    Whole,
+    class_names_in,
+    numbered,
+)
 from napari_nudiff.errors import DatasetError
 
 _DIGITS = 6  # of 1: exact to a hundredth of a pixel in images of 16,384 px
@@ -47,10 +57,11 @@ def finish_yolo(folder: Path, whole: Whole) -> None:
 
 def read_yolo(folder: Path) -> Iterator[LabelledImage]:
     """List what was written."""
+    names = class_names_in(folder)
     for split in SPLITS:
         for image in sorted((folder / "images" / split).glob("*.png")):
             path = folder / "labels" / split / f"{image.stem}.txt"
-            yield LabelledImage(image.stem, str(image), partial(_load, image, path), split)
+            yield LabelledImage(image.stem, str(image), partial(_load, image, path, names), split)
 
 
 def _lines(member: Member) -> Iterator[str]:
@@ -66,14 +77,15 @@ def _extent(polygon: Polygon) -> float:
     return float(np.prod(np.ptp(polygon.outline, axis=0)))
 
 
-def _load(image_path: Path, path: Path) -> Loaded:
+def _load(image_path: Path, path: Path, names: Mapping[int, str]) -> Loaded:
     image = read_image(image_path)
     height, width = image.shape[:2]
     try:
-        rows = [line.split()[1:] for line in path.read_text(encoding="ascii").splitlines()]
-        points = [np.reshape(np.array(row, float), (-1, 2)) for row in rows]
+        rows = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+        points = [np.reshape(np.array(row[1:], float), (-1, 2)) for row in rows]
+        numbers = [int(row[0]) + 1 for row in rows]
     except (OSError, ValueError) as error:
         raise DatasetError(f"Cannot read {path}: {error}") from error
     outlines = ([Polygon(as_ring(each * (width, height)))] for each in points)
     labels, _ = draw_nuclei(outlines, (height, width))
-    return Loaded(image, labels)
+    return numbered(Loaded(image, labels), numbers, names)
