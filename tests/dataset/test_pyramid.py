@@ -41,11 +41,12 @@ def written(pixels, tmp_path_factory):
 
 
 def test_what_was_written_is_read_back(written, pixels) -> None:
-    image, labels, provenance, path = open_pyramid(written)
+    image, labels, provenance, path, classes = open_pyramid(written)
     assert path == written
     assert np.array_equal(np.asarray(image[0]), pixels[0])
     assert np.array_equal(labels[0][:], pixels[1])
     assert provenance == {"schema": 1, "layout_sha256": "abc"}
+    assert classes == {}
 
 
 def test_levels_halve_until_they_are_small(written) -> None:
