@@ -41,8 +41,9 @@ from napari_nudiff.evaluation.segmenter import (
 )
 from napari_nudiff.evaluation.study import fields_of
 from napari_nudiff.nuclei.descriptors import stain_style
-from napari_nudiff.synthesis.pipeline import completed, render
+from napari_nudiff.synthesis.pipeline import render
 from napari_nudiff.synthesis.request import RenderRequest
+from napari_nudiff.work import run
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def main() -> None:
     training, held_out = load_pairs(args.data, held_out=args.held_out)
     config = SegmenterConfig(args.segmenter_steps)
     for progress in train_segmenter(training, args.segmenter, config):
-        print(f"\rjudge: step {progress.step} of {progress.steps}", end="", flush=True)
+        print(f"\rjudge: step {progress.done} of {progress.total}", end="", flush=True)
     judge = load_segmenter(args.segmenter)
     fields = fields_of(held_out, args.side, 1)[:: max(1, len(held_out) // args.fields)][
         : args.fields
@@ -88,7 +89,7 @@ def _measured(
             guidance=guidance,
         )
         start = time.perf_counter()
-        image = completed(render(field.labels, request)).image
+        image = run(render(field.labels, request)).image
         seconds.append(time.perf_counter() - start)
         assert image is not None
         made.append(image)

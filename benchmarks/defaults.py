@@ -59,8 +59,9 @@ from napari_nudiff.evaluation.study import crops_of, fields_of, of_one_scale, sc
 from napari_nudiff.nuclei.descriptors import stain_style
 from napari_nudiff.synthesis.appearance import appearance_of_image
 from napari_nudiff.synthesis.canvas import derived_seed
-from napari_nudiff.synthesis.pipeline import completed, render, sample_layout
+from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+from napari_nudiff.work import run
 
 GUIDED = [f"dpmpp_2m:20:{g}:{i}" for g in ("1.1", "1.2", "1.5") for i in ("0-inf", "0.3-8")]
 OTHERS = [
@@ -119,7 +120,7 @@ class Variant:
                 )
         request = RenderRequest(**self.request, **options, **like, seed=item.seed)
         start = time.perf_counter()
-        image = completed(render(item.labels, request)).image
+        image = run(render(item.labels, request)).image
         seconds = time.perf_counter() - start
         assert image is not None
         write_rgb(self.folder / f"{item.name}.png", image)
@@ -135,7 +136,7 @@ def main() -> None:
     training, held_out, scale = of_one_scale(args.data, args.held_out, args.um_per_px)
     path = args.segmenter or args.out / "segmenter.safetensors"
     for progress in train_segmenter(training, path, SegmenterConfig(args.segmenter_steps)):
-        print(f"\rjudge: step {progress.step} of {progress.steps}", end="", flush=True)
+        print(f"\rjudge: step {progress.done} of {progress.total}", end="", flush=True)
     judge = load_segmenter(path)
     fields = fields_of(held_out, args.size, 2)[: args.fields]
     image = find_checkpoint(args.image)
@@ -178,7 +179,7 @@ def _layouts(args: argparse.Namespace, scale: float | None) -> list[np.ndarray]:
                 seed=derived_seed(0, i),
                 **scale_option(args.structure, scale),
             )
-            write_layout(path, completed(sample_layout(request)).labels)
+            write_layout(path, run(sample_layout(request)).labels)
     return [read_layout(p) for p in sorted(folder.glob("*.tif"))[: args.count]]
 
 

@@ -46,8 +46,9 @@ from napari_nudiff.nuclei.descriptors import stain_style
 from napari_nudiff.nuclei.metrics import aji, dice
 from napari_nudiff.synthesis.canvas import derived_seed
 from napari_nudiff.synthesis.defaults import GUIDANCE, RENDER_STEPS
-from napari_nudiff.synthesis.pipeline import completed, render
+from napari_nudiff.synthesis.pipeline import render
 from napari_nudiff.synthesis.request import RenderRequest
+from napari_nudiff.work import run
 
 
 def main() -> None:
@@ -105,7 +106,7 @@ def _rendered(real: Sequence[Pair], args: argparse.Namespace, scale: float | Non
             key = _key(sha256, request.to_dict(), pair.labels.tobytes())
             path = args.out / "renders" / f"{key}.png"
             if not path.is_file():
-                image = completed(render(pair.labels, request)).image
+                image = run(render(pair.labels, request)).image
                 assert image is not None
                 write_rgb(path, image)
             found.append(replace(pair, name=f"{pair.name}-render-{k}", image=read_rgb(path)))
@@ -140,7 +141,7 @@ def _score(
         return kept
     weights = args.out / "segmenters" / f"{key}.safetensors"
     for progress in train_segmenter(pool, weights, config):
-        print(f"\rseed {seed}: step {progress.step} of {progress.steps}", end="", flush=True)
+        print(f"\rseed {seed}: step {progress.done} of {progress.total}", end="", flush=True)
     judge = load_segmenter(weights)
     seen = [segment(judge, p.image) for p in test]
     scores = {

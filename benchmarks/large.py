@@ -69,8 +69,9 @@ def in_fresh_process(side: int) -> dict[str, float]:
 
 def measured(side: int, args: argparse.Namespace) -> dict[str, float]:
     """Render one layout and tell what it took."""
-    from napari_nudiff.synthesis.pipeline import completed, render
+    from napari_nudiff.synthesis.pipeline import render
     from napari_nudiff.synthesis.request import RenderRequest
+    from napari_nudiff.work import run
 
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
@@ -79,11 +80,11 @@ def measured(side: int, args: argparse.Namespace) -> dict[str, float]:
         request = RenderRequest(checkpoint=checkpoint, steps=args.steps, sampler=args.sampler)
         watch = Watch(folder)
         if args.in_memory:
-            completed(render(labels[:], request), watch)
+            run(render(labels[:], request), watch)
         else:
             from napari_nudiff.synthesis.large import render_large
 
-            completed(render_large(labels, request, folder / "out.zarr"), watch)
+            run(render_large(labels, request, folder / "out.zarr"), watch)
         return watch.row(side, args.steps)
 
 
@@ -189,10 +190,10 @@ def blended(labels, request):  # type: ignore[no-untyped-def]
     import numpy as np
 
     from napari_nudiff.synthesis.large import render_large
-    from napari_nudiff.synthesis.pipeline import completed
+    from napari_nudiff.work import run
 
     with tempfile.TemporaryDirectory() as folder:
-        made = completed(render_large(labels, request, Path(folder) / "x.zarr"))
+        made = run(render_large(labels, request, Path(folder) / "x.zarr"))
         return np.asarray(made.image[0])
 
 
@@ -200,13 +201,14 @@ def pasted(labels, request):  # type: ignore[no-untyped-def]
     """Tiles that were rendered apart, side by side: a bad way, to see that seams are seen."""
     import numpy as np
 
-    from napari_nudiff.synthesis.pipeline import completed, render
+    from napari_nudiff.synthesis.pipeline import render
+    from napari_nudiff.work import run
 
     image = np.zeros((*labels.shape, 3), np.uint8)
     starts = range(0, len(labels), PASTED_PX)
     for number, (row, col) in enumerate(itertools.product(starts, starts)):
         at = np.s_[row : row + PASTED_PX, col : col + PASTED_PX]
-        image[at] = completed(render(labels[at], replace(request, seed=number))).image
+        image[at] = run(render(labels[at], replace(request, seed=number))).image
     return image
 
 

@@ -33,9 +33,10 @@ from napari_nudiff.dataset.pairs import load_pairs
 from napari_nudiff.nuclei import editing
 from napari_nudiff.nuclei.descriptors import stain_style
 from napari_nudiff.synthesis.local import rerender
-from napari_nudiff.synthesis.pipeline import completed, render
+from napari_nudiff.synthesis.pipeline import render
 from napari_nudiff.synthesis.region import changed_nuclei, region_around
 from napari_nudiff.synthesis.request import EditRequest, RenderRequest
+from napari_nudiff.work import run
 
 RING_PX = 6  # width of the rings inside and outside that the edge is compared with
 SCALES = {"texture": 0.0, "tone": 2.5}  # what is compared, and the blur (px) that leaves it
@@ -91,7 +92,7 @@ def fields(args: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np.ndarr
 def rendered(labels: np.ndarray, like: np.ndarray) -> np.ndarray:
     """A render of a layout in the stain of an image, with another seed than the edits."""
     style = tuple(float(value) for value in stain_style(like))
-    image = completed(render(labels, RenderRequest(seed=2, style=style))).image
+    image = run(render(labels, RenderRequest(seed=2, style=style))).image
     assert image is not None
     return image
 
@@ -142,7 +143,7 @@ def measured(
 
 def rerendered(case: Case, request: EditRequest) -> np.ndarray:
     """The image after a local edit."""
-    image = completed(rerender(case.image, case.before, case.after, request)).image
+    image = run(rerender(case.image, case.before, case.after, request)).image
     assert image is not None
     return image
 

@@ -93,7 +93,7 @@ def open_dock(viewer: Any) -> Any:
 def cancel(dock: Any) -> float:
     """Start a render, cancel it in the middle, and wait for its end."""
     steps: list[int] = []
-    dock.session.progressed.connect(lambda progress: steps.append(progress.step))
+    dock.session.progressed.connect(lambda progress: steps.append(progress.done))
     dock.run_panel.render.click()
     while not steps or steps[-1] < 3:
         QApplication.processEvents()

@@ -21,8 +21,9 @@ from napari_nudiff.evaluation.report import sheet
 from napari_nudiff.nuclei.stain import PRESETS
 from napari_nudiff.synthesis.generation import generate, make
 from napari_nudiff.synthesis.generation_plan import GenerationPlan
-from napari_nudiff.synthesis.pipeline import completed, render, sample_layout
+from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+from napari_nudiff.work import run
 
 _SHEET = 8  # rows and columns
 _JPEG_QUALITY = 85
@@ -44,9 +45,9 @@ def main() -> None:
 def make_stains(out: Path) -> Path:
     """One sampled layout in each of the presets."""
     wanted = LayoutRequest(density=0.2, mean_area_px=400.0, seed=3)
-    labels = completed(sample_layout(wanted)).labels
+    labels = run(sample_layout(wanted)).labels
     rendered = [
-        completed(render(labels, RenderRequest(seed=3, steps=20, style=style))).image
+        run(render(labels, RenderRequest(seed=3, steps=20, style=style))).image
         for style in PRESETS.values()
     ]
     path = out / "stains.png"
@@ -57,7 +58,7 @@ def make_stains(out: Path) -> Path:
 def make_sheet(out: Path) -> Path:
     """64 sampled layouts, each rendered once; none is left out."""
     plan = GenerationPlan(count=_SHEET**2, density=None)
-    images = [completed(make(plan, number)).image for number in range(plan.count)]
+    images = [run(make(plan, number)).image for number in range(plan.count)]
     path = out / "sheet.jpg"
     halves = [downscale_local_mean(image, (2, 2, 1)).round().astype(np.uint8) for image in images]
     iio.imwrite(path, sheet(halves, columns=_SHEET), quality=_JPEG_QUALITY)

@@ -14,8 +14,9 @@ import torch
 
 from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.sample_data import RENDERED_PAIR
-from napari_nudiff.synthesis.pipeline import completed, render, sample_layout
+from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+from napari_nudiff.work import run
 
 SAMPLE_DATA = Path(__file__).parents[1] / "src" / "napari_nudiff" / "sample_data"
 SIDE_PX = 512
@@ -25,7 +26,7 @@ def main() -> None:
     """Sample a layout, render it, write the file."""
     args = _parser().parse_args()
     torch.set_num_threads(1)
-    layout = completed(
+    layout = run(
         sample_layout(
             LayoutRequest(
                 height_px=SIDE_PX,
@@ -40,7 +41,7 @@ def main() -> None:
         )
     )
     request = RenderRequest(seed=args.seed, steps=args.steps, device="cpu", precision="fp32")
-    sample = completed(render(layout.labels, request))
+    sample = run(render(layout.labels, request))
     um_per_px = sample.provenance["um_per_px"]
     spatial = {
         "scale": [um_per_px, um_per_px],

@@ -76,6 +76,17 @@ def test_room_imports_without_torch(room: str) -> None:
     """)
 
 
+@pytest.mark.parametrize(
+    "module",
+    ["session", "synthesis.request", "synthesis.memory", "diffusion.names", "work", "cli"],
+)
+def test_what_asks_for_work_imports_without_torch(module: str) -> None:
+    run_python(f"""
+        block("torch", "safetensors")
+        importlib.import_module("napari_nudiff.{module}")
+    """)
+
+
 def test_importing_the_package_is_instant() -> None:
     added = run_python("""
         before = set(sys.modules)

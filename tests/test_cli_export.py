@@ -54,6 +54,21 @@ def test_an_image_that_is_not_what_was_rendered_is_found(pairs, tmp_path, capsys
     assert "it is another image" in capsys.readouterr().out
 
 
+def test_an_image_that_the_memory_is_too_small_for_is_not_called_another(
+    tmp_path, tiny_checkpoint, monkeypatch, capsys
+):
+    from napari_nudiff.synthesis import backoff
+
+    write_layout(tmp_path / "layout.tif", scatter_nuclei((96, 96), density=0.3, seed=1))
+    how = ["--steps", "2", "--checkpoint", tiny_checkpoint("image"), "--quiet"]
+    made, out = str(tmp_path / "pairs"), str(tmp_path / "set")
+    assert main(["render", str(tmp_path / "layout.tif"), "--out", made, *how]) == 0
+    assert main(["export", "write", made, "--out", out, "--format", "stardist", "--quiet"]) == 0
+    monkeypatch.setattr(backoff, "available_bytes", lambda device: 1000)
+    assert main(["export", "verify", out, "--rerender", "1", "--quiet"]) == 0
+    assert "cannot be made again here. There is not enough memory" in capsys.readouterr().out
+
+
 def test_pairs_of_a_layout_that_no_real_image_has_are_named(tmp_path, tiny_checkpoint, capsys):
     for number in range(2):
         labels = scatter_nuclei((96, 96), density=0.3, seed=number)

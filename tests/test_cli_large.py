@@ -8,8 +8,9 @@ from napari_nudiff.cli import main
 from napari_nudiff.dataset.images import write_layout
 from napari_nudiff.dataset.pyramid import open_pyramid
 from napari_nudiff.synthesis import large
-from napari_nudiff.synthesis.pipeline import completed, render
+from napari_nudiff.synthesis.pipeline import render
 from napari_nudiff.synthesis.request import RenderRequest
+from napari_nudiff.work import run as run_work
 
 
 def run(*args: object) -> int:
@@ -36,7 +37,7 @@ def test_an_out_that_ends_with_zarr_is_one_large_image(
     assert capsys.readouterr().out.strip() == str(out)
     made = open_pyramid(out)
     request = RenderRequest(checkpoint=tiny_checkpoint("image"), steps=2)
-    assert np.array_equal(np.asarray(made.image[0]), completed(render(layout, request)).image)
+    assert np.array_equal(np.asarray(made.image[0]), run_work(render(layout, request)).image)
     assert np.array_equal(made.labels[0][:], layout)
 
 

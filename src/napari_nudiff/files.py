@@ -54,7 +54,7 @@ def replace_folder(target: Path, staged: Path, old: Path) -> None:
     staged : Path
         The new one, on the same disk.
     old : Path
-        Where the one that is there goes; whoever calls deletes it.
+        Where the one that is there goes; the caller deletes it.
 
     Raises
     ------

@@ -63,6 +63,7 @@ class Server(ThreadingHTTPServer):
         self.behaviour = "good"
         self.failures_left = 0
         self.drops_left = 0
+        self.sent = 0
         self.requests: Counter[str] = Counter()
         self.stopping = threading.Event()
 
@@ -83,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_error(503)
         content = self.server.content
         self.send_response(200)
-        if self.server.behaviour != "no length":
+        if self.server.behaviour not in ("no length", "endless"):
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.server.behaviour == "truncated" or self.server.drops_left:
@@ -94,6 +95,17 @@ class Handler(BaseHTTPRequestHandler):
             self.server.stopping.wait(20)
         elif self.server.behaviour == "trickle":
             self._trickle(content)
+        elif self.server.behaviour == "endless":
+            with suppress(OSError):
+                while not self.server.stopping.is_set():
+                    self.wfile.write(content)
+                    self.server.sent += len(content)
+        elif self.server.behaviour == "drops":
+            with suppress(OSError):
+                for byte in content:
+                    self.wfile.write(bytes([byte]))
+                    if self.server.stopping.wait(0.05):
+                        break
         else:
             self.wfile.write(content)
 
@@ -147,4 +159,6 @@ def remote(server, weights, tmp_path, monkeypatch):
 
 
 def files_in(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    """What is in a folder; locks are empty files that some systems keep."""
+    files = (p for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock")
+    return sorted(str(p.relative_to(folder)) for p in files)

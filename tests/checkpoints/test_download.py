@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 
@@ -133,6 +134,24 @@ def test_cancelling_a_slow_download_leaves_nothing(remote, server, cache) -> Non
         fetch_checkpoint(remote, Bar(cancel_at=1))
     assert files_in(cache) == []
     assert server.requests.total() == 1
+
+
+def test_a_cancel_acts_between_the_drops_of_a_server(remote, server, cache) -> None:
+    server.behaviour = "drops"
+    before = time.monotonic()
+    with pytest.raises(CancelledError):
+        fetch_checkpoint(remote, Bar(cancel_at=10))
+    assert time.monotonic() - before < 15  # all of it would take half an hour
+    assert files_in(cache) == []
+
+
+def test_no_more_is_taken_than_a_file_has(remote, server, cache) -> None:
+    server.behaviour = "endless"
+    with pytest.raises(DownloadError, match=rf"more arrived than the {remote.size_bytes} bytes"):
+        fetch_checkpoint(remote)
+    assert server.requests.total() == 1
+    assert server.sent < 100 * remote.size_bytes  # what the sockets hold
+    assert files_in(cache) == []
 
 
 def test_a_silent_server_is_given_up(remote, server, cache, monkeypatch) -> None:

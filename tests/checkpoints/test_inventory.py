@@ -11,10 +11,10 @@ from napari_nudiff.checkpoints import (
     local_path,
     needs_fetching,
     remove_checkpoint,
-    size_text,
     state_of,
     used_bytes,
 )
+from napari_nudiff.text import size_text
 
 from .conftest import NAME
 

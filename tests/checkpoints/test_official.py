@@ -53,7 +53,7 @@ def written(path: Path, kind: str) -> Path:
         ("text", r"is no file of torch.*ema_\*\.pt"),
         ("code", r"would run code.*(posix|nt)\.mkdir.*weights alone"),
         ("whole module", r"would run code.*Linear.*weights alone"),
-        ("training state", r"no plain dictionary.*ema_\*\.pt"),
+        ("training state", r"no Nudiff U-Net.*ema_\*\.pt"),
         ("another network", r"no Nudiff U-Net.*ema_\*\.pt"),
     ],
 )
@@ -76,3 +76,27 @@ def test_the_authors_files_open() -> None:
 def test_heads_without_width_are_refused() -> None:
     with pytest.raises(CheckpointError, match="attention head is 0 channels"):
         open_official(GOLDEN_PT, 0)
+
+
+WRAPPINGS = {
+    "parallel.pt": lambda state: {f"module.{key}": value for key, value in state.items()},
+    "compiled.pth": lambda state: {f"_orig_mod.module.{k}": v for k, v in state.items()},
+    "lightning.ckpt": lambda state: {
+        "epoch": 3,
+        "state_dict": {f"model.{key}": value for key, value in state.items()},
+    },
+    "averaged.pt.tar": lambda state: {
+        "model": {key: value * 0 for key, value in state.items()},
+        "ema": state,
+    },
+    "hub.bin": lambda state: state,
+}
+
+
+@pytest.mark.parametrize("name", WRAPPINGS)
+def test_weights_are_found_however_a_trainer_wraps_them(tmp_path, name) -> None:
+    state = torch.load(GOLDEN_PT, weights_only=True)
+    torch.save(WRAPPINGS[name](state), tmp_path / name)
+    found = open_official(tmp_path / name, 32).unet.state_dict()
+    expected = open_official(GOLDEN_PT, 32).unet.state_dict()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,3 +162,17 @@ def test_own_files_are_plain_json(weights, cache) -> None:
     (entry,) = json.loads((cache / "own.json").read_text())
     assert replace(added, **entry) == added
     assert cache_folder() == cache
+
+
+ADD = """
+import sys
+from napari_nudiff.checkpoints import add_checkpoint
+add_checkpoint(sys.argv[1], sys.argv[2])
+"""
+
+
+def test_of_files_that_are_added_at_once_none_is_lost(weights) -> None:
+    names = [f"m{i}" for i in range(4)]
+    running = [subprocess.Popen([sys.executable, "-c", ADD, weights, name]) for name in names]
+    assert [process.wait(120) for process in running] == [0] * 4
+    assert sorted(c.name for c in list_checkpoints() if c.own) == names

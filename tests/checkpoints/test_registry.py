@@ -49,7 +49,31 @@ def test_the_registry_knows_what_a_network_can_be_given(checkpoint) -> None:
     assert checkpoint.makes(0.5) == network.has("resolution")
 
 
-@pytest.mark.parametrize("text", ["[", "[checkpoints.x]\nrole = 'image'\n", "checkpoints = 3\n"])
+OUTSIDE = """
+[checkpoints.x]
+role = "image"
+file = "{}"
+size_bytes = 1
+sha256 = "0"
+licence = "CC0"
+training_data = "none"
+um_per_px = 0.25
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[",
+        "[checkpoints.x]\nrole = 'image'\n",
+        "checkpoints = 3\n",
+        OUTSIDE.format("../x.safetensors"),
+        OUTSIDE.format("/x.safetensors"),
+        OUTSIDE.format("a/x.safetensors"),
+        OUTSIDE.format(".."),
+        OUTSIDE.format(""),
+    ],
+)
 def test_a_bad_registry_is_told(tmp_path, monkeypatch, text) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(text)

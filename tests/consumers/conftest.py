@@ -16,6 +16,7 @@ from napari_nudiff.dataset.export.writing import write_set
 from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.nuclei.layout import relabel_contiguous
+from napari_nudiff.work import run
 
 SIDE = 256
 
@@ -68,14 +69,6 @@ class Set:
         return sorted(ids, key=lambda i: (as_outlines and i not in holed, i))
 
 
-def _run(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
-
-
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Set]:
     """The set in one format."""
@@ -99,9 +92,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Set]:
 
     def export(name: str, *, val: float = 0.25) -> Set:
         options = ExportOptions(formats=(name,), val=val, test=0)
-        plan = _run(plan_set(candidates, options))
+        plan = run(plan_set(candidates, options))
         out = tmp_path_factory.mktemp(name) / "set"
-        _run(write_set(out, candidates, plan))
+        run(write_set(out, candidates, plan))
         return Set(out / name, plan, {row.name: made[row.index] for row in plan.rows})
 
     return export

@@ -12,6 +12,7 @@ from napari_nudiff.dataset.export.options import ExportOptions
 from napari_nudiff.dataset.export.plan import plan_set
 from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.errors import RequestError
+from napari_nudiff.work import run
 from tests.consumers.conftest import labels_of
 
 
@@ -29,12 +30,7 @@ def patients(tmp_path) -> list[PairRef[Pair]]:
 
 
 def planned(patients: list[PairRef[Pair]], **options):
-    steps = plan_set(patients, ExportOptions(**options))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return run(plan_set(patients, ExportOptions(**options)))
 
 
 def test_a_patient_that_is_named_is_held_out(patients):

@@ -29,6 +29,7 @@ from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
 from napari_nudiff.dataset.review import Grade
 from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError, RequestError
+from napari_nudiff.work import run
 
 SIDE = 64
 KILLS = int(os.environ.get("NUDIFF_TEST_KILLS", "5"))
@@ -82,15 +83,6 @@ def write_real(folder: Path, patients: int = 5, images: int = 2) -> Path:
             write_rgb(folder / "images" / f"{name}.png", image_of(seed))
             write_layout(folder / "labels" / f"{name}.tif", nuclei(seed))
     return folder
-
-
-def run(steps):
-    """The result of a generator."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 def export(candidates, out, grades=None, **options):

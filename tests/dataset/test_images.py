@@ -9,6 +9,7 @@ from napari_nudiff.errors import DatasetError, LayoutError
 
 def test_images_survive_and_lose_only_their_alpha(tmp_path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (9, 7, 4), dtype=np.uint8)
+    image[..., 3] = 255
     iio.imwrite(tmp_path / "rgba.png", image)
     assert np.array_equal(read_rgb(tmp_path / "rgba.png"), image[..., :3])
     write_rgb(tmp_path / "new" / "rgb.png", image[..., :3])

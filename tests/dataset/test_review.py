@@ -43,6 +43,7 @@ from napari_nudiff.dataset.review import (
 from napari_nudiff.dataset.review_items import find_items, study_order, study_windows
 from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.work import run
 
 KILLS = int(os.environ.get("NUDIFF_TEST_KILLS", "5"))
 GRADER = """
@@ -70,15 +71,6 @@ def sample_of(seed: int) -> Pair:
     labels = labels_of(seed)
     provenance = {"request": {"seed": seed}, "layout_sha256": Layout(labels).sha256()}
     return Pair(Layout(labels), image_of(seed), provenance=provenance)
-
-
-def run(steps):
-    """The result of a generator."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 # The file
@@ -306,8 +298,8 @@ def test_real_images_with_labels_keep_them(tmp_path) -> None:
 
 def test_progress_is_told_and_nothing_to_review_is_an_error(tmp_path) -> None:
     for seed in range(2):
-        write_pair(tmp_path / f"p{seed}.nudiff", sample_of(seed))
-    assert list(find_items([tmp_path])) == [(0, 2), (1, 2)]
+        write_pair(tmp_path / f"p{seed}.nudiff", Pair(sample_of(seed)))
+    assert [(p.done, p.total) for p in find_items([tmp_path])] == [(0, 2), (1, 2)]
     with pytest.raises(DatasetError, match="neither a folder"):
         run(find_items([tmp_path / "none"]))
     with pytest.raises(DatasetError, match="No image can be reviewed"):

@@ -14,8 +14,11 @@ from napari_nudiff.diffusion.weights import _official_name
 
 from .conftest import GOLDEN, Golden
 
+# Processors sum in different orders: AVX2 and AVX-512 differ by 2e-6 in one pass, by 2e-4 after ten
+# steps. A mistake in the network or a sampler shows in the second digit.
 CLOSE = {"atol": 1e-4, "rtol": 0}
-ROUNDING = {"atol": 2e-6, "rtol": 0}
+ROUNDING = {"atol": 1e-5, "rtol": 0}
+CHAIN = {"atol": 1e-3, "rtol": 0}
 
 
 def conditioning(golden: Golden) -> Conditioning:
@@ -67,7 +70,7 @@ def test_chain(golden: Golden, sampler, name: str) -> None:
         sampler(denoiser(golden), x, sigmas, conditioning(golden), lambda i: io["chain_noises"][i])
     )
     assert len(steps) == 10
-    torch.testing.assert_close(steps[-1].x, io[name], **CLOSE)
+    torch.testing.assert_close(steps[-1].x, io[name], **CHAIN)
 
 
 def test_respaced_timesteps(golden: Golden) -> None:

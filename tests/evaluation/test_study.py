@@ -19,6 +19,8 @@ from napari_nudiff.errors import DatasetError, RequestError
 from napari_nudiff.evaluation.report import write_report
 from napari_nudiff.evaluation.study import Study, StudyConfig, evaluate_pairs, scale_option
 from napari_nudiff.nuclei.layout import scatter_nuclei
+from napari_nudiff.synthesis import backoff
+from napari_nudiff.work import Work, run
 
 from ..conftest import write_tiny_checkpoint
 from ..networks import IMAGE, randomised
@@ -44,7 +46,7 @@ def config(data, tmp_path_factory) -> StudyConfig:
 
 @pytest.fixture(scope="module")
 def study(config) -> Study:
-    *_, made = evaluate_pairs(config)
+    made = run(evaluate_pairs(config))
     assert isinstance(made, Study)
     return made
 
@@ -77,16 +79,17 @@ def test_a_report_shows_it_without_any_file_beside_it(study) -> None:
 
 
 def test_what_was_made_is_not_made_again(study, config, monkeypatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object) -> Work[None]:
         raise AssertionError("rendered again")
+        yield
 
     monkeypatch.setattr("napari_nudiff.evaluation.study.render", refuse)
     monkeypatch.setattr("napari_nudiff.evaluation.study.sample_layout", refuse)
-    *_, again = evaluate_pairs(config)
+    again = run(evaluate_pairs(config))
     assert again.render_scores == study.render_scores
     assert repr(again.realism) == repr(study.realism)  # NaN is not equal to itself
     with pytest.raises(AssertionError, match="rendered again"):
-        list(evaluate_pairs(replace(config, seed=1)))
+        run(evaluate_pairs(replace(config, seed=1)))
 
 
 def test_the_same_study_gives_the_same_report(study) -> None:
@@ -99,7 +102,7 @@ def test_renders_of_labels_that_changed_are_made_again(study, config, tmp_path) 
     path = data / "labels" / "b_1.tif"
     write_layout(path, np.flipud(read_layout(path)))
     out = shutil.copytree(config.out, tmp_path / "out")
-    *_, again = evaluate_pairs(replace(config, data=data, out=out))
+    again = run(evaluate_pairs(replace(config, data=data, out=out)))
     same = [np.array_equal(a, b) for a, b in zip(study.renders, again.renders, strict=True)]
     assert same == [False, True]
     assert all(np.array_equal(a, b) for a, b in zip(study.samples, again.samples, strict=True))
@@ -109,24 +112,24 @@ def test_a_record_that_is_damaged_is_made_again(study, config) -> None:
     (record,) = config.out.glob("samples-*/sampled-0001.json")
     whole = record.read_text()
     record.write_text(whole[:100])
-    *_, again = evaluate_pairs(config)
+    again = run(evaluate_pairs(config))
     assert record.read_text() == whole
     assert np.array_equal(again.samples[1], study.samples[1])
 
 
 def test_one_sample_is_reported_without_realism(config, tmp_path) -> None:
-    *_, made = evaluate_pairs(replace(config, count=1, out=tmp_path))
+    made = run(evaluate_pairs(replace(config, count=1, out=tmp_path)))
     assert made.realism is None
     assert "Not measured: 1 render" in write_report(made).read_text()
 
 
 def test_bad_input_is_refused(config, tmp_path) -> None:
     with pytest.raises(DatasetError, match="--held-out"):
-        list(evaluate_pairs(replace(config, held_out=("nobody",))))
+        run(evaluate_pairs(replace(config, held_out=("nobody",))))
     with pytest.raises(DatasetError, match=r"smaller than --size.* --size 96 fits all"):
-        list(evaluate_pairs(replace(config, size_px=128)))
+        run(evaluate_pairs(replace(config, size_px=128)))
     with pytest.raises(RequestError, match="a structure model is needed"):
-        list(evaluate_pairs(replace(config, structure=config.image)))
+        run(evaluate_pairs(replace(config, structure=config.image)))
     with pytest.raises(RequestError, match="count is 0"):
         replace(config, count=0)
 
@@ -148,8 +151,8 @@ def test_a_set_of_two_scales_is_studied_one_at_a_time(config, tmp_path) -> None:
     data = scaled_set(tmp_path / "data", scales)
     both = replace(config, data=data, out=tmp_path / "out", held_out=())
     with pytest.raises(DatasetError, match=r"0.25 to 0.504 um per px.*--um-per-px"):
-        list(evaluate_pairs(both))
-    *_, made = evaluate_pairs(replace(both, um_per_px=0.5))
+        run(evaluate_pairs(both))
+    made = run(evaluate_pairs(replace(both, um_per_px=0.5)))
     assert made.um_per_px == 0.5
     assert {f.name for f in made.fields} == {"c_1"}
     assert len(made.training) == 2
@@ -157,14 +160,14 @@ def test_a_set_of_two_scales_is_studied_one_at_a_time(config, tmp_path) -> None:
     assert "64 px of 0.5 um" in text
     assert json.loads((both.out / "report.json").read_text())["um_per_px"] == 0.5
     with pytest.raises(DatasetError, match=r"0 images to train .* at 2 um per px"):
-        list(evaluate_pairs(replace(both, um_per_px=2.0)))
+        run(evaluate_pairs(replace(both, um_per_px=2.0)))
 
 
 def test_layouts_of_a_finer_model_are_brought_to_the_scale_of_the_set(config, tmp_path) -> None:
     """The tests' structure model is of 0.25 um: at 0.5 um a field is twice as many of its px."""
     data = scaled_set(tmp_path / "data", {"a_1": 0.5, "c_1": 0.5})
-    *_, made = evaluate_pairs(
-        replace(config, data=data, out=tmp_path / "out", held_out=(), count=1)
+    made = run(
+        evaluate_pairs(replace(config, data=data, out=tmp_path / "out", held_out=(), count=1))
     )
     (sampled,) = (tmp_path / "out").glob("samples-*/layout-0000.tif")
     assert read_layout(sampled).shape == (128, 128)
@@ -190,3 +193,15 @@ def test_without_matplotlib_the_way_out_is_told(study, monkeypatch) -> None:
     with pytest.raises(RequestError):
         write_report(study)
     assert not report.exists()
+
+
+def test_a_study_does_with_less_memory_and_passes_the_note_on(
+    config, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(backoff, "available_bytes", lambda device: 1000)
+    notes: list[str] = []
+    small = replace(config, count=1, size_px=96, out=tmp_path)
+    run(evaluate_pairs(small), lambda progress: notes.append(progress.note))
+    assert any("There is not enough memory for 96 x 96 px" in note for note in notes)
+    (record,) = tmp_path.glob("samples-*/sampled-0000.json")
+    assert json.loads(record.read_text())["request"]["window_px"] == 64

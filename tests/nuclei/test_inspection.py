@@ -161,3 +161,15 @@ def test_a_report_follows_edits(seed) -> None:
         edit.apply(labels)
         report = inspect_layout(labels, previous=report, bounds=edit.bounds)
         assert_equal(report, inspect_layout(labels))
+
+
+@pytest.mark.parametrize("place", [(200, 200), (10, 200), (110, 110), (55, 55)])
+@pytest.mark.parametrize("nucleus", [0, 1, 2, 3])
+def test_a_stroke_anywhere_with_any_number_is_seen(place, nucleus) -> None:
+    labels = np.zeros((256, 256), dtype=np.int32)
+    labels[50:70, 50:70] = 1
+    labels[100:120, 100:120] = 2
+    before = inspect_layout(labels)
+    bounds = (slice(place[0], place[0] + 20), slice(place[1], place[1] + 20))
+    labels[bounds] = nucleus
+    assert_equal(inspect_layout(labels, previous=before, bounds=bounds), inspect_layout(labels))

@@ -9,8 +9,7 @@ from napari_nudiff.checkpoints import find_checkpoint
 from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.session import Session
 from napari_nudiff.session.appearance import AppearanceSettings, Reference, takes
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import JobQueue
+from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.synthesis.appearance import appearance_of_image
 
 CODE = tuple(round(i / 16 - 0.5, 4) for i in range(16))

@@ -7,8 +7,7 @@ import pytest
 
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.session.disk import Disk
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import Job, JobError, JobQueue
+from napari_nudiff.session.jobs import InlineExecutor, Job, JobError, JobQueue
 
 
 class Patient:

@@ -11,9 +11,8 @@ from napari_nudiff.dataset.export.options import ExportOptions, Gate
 from napari_nudiff.dataset.pair import Layout, Pair, pixels_sha256
 from napari_nudiff.dataset.review import Review, ReviewFile
 from napari_nudiff.dataset.sample import write_sample
-from napari_nudiff.session.executor import InlineExecutor
 from napari_nudiff.session.exports import Exports, Sources, results_of
-from napari_nudiff.session.jobs import JobQueue
+from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.session.results import Results
 from napari_nudiff.session.session_folder import SessionFolder
 

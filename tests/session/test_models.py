@@ -5,8 +5,7 @@ import pytest
 from napari_nudiff.checkpoints import find_checkpoint, local_path, state_of
 from napari_nudiff.errors import CheckpointError
 from napari_nudiff.session.catalogue import catalogue
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import JobQueue
+from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.session.models import FileToAdd, Models
 
 from ..checkpoints import conftest as checkpoints_of_the_lab
@@ -30,7 +29,7 @@ class Heard:
         models.finished.connect(lambda verb, name: self.events.append(("finished", verb, name)))
         models.cancelled.connect(lambda verb, name: self.events.append(("cancelled", verb, name)))
         models.failed.connect(self._on_failed)
-        models.progressed.connect(lambda name, progress: self.bytes.append(progress.step))
+        models.progressed.connect(lambda name, progress: self.bytes.append(progress.done))
         models.inspected.connect(self.files.append)
 
     def _on_failed(self, verb: str, name: str, error: Exception) -> None:

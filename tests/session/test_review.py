@@ -12,8 +12,7 @@ from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.dataset.pair_file import write_pair
 from napari_nudiff.dataset.review import read_reviews
 from napari_nudiff.errors import DatasetError, RequestError
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import JobQueue
+from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.session.review import (
     ReviewSession,
     ReviewSettings,
@@ -21,6 +20,7 @@ from napari_nudiff.session.review import (
     folder_beside,
     open_sitting,
 )
+from napari_nudiff.work import run
 
 COUNT = 4
 
@@ -55,12 +55,7 @@ def settings_for(made: Path, **more) -> ReviewSettings:
 
 
 def sit(settings: ReviewSettings) -> Sitting:
-    steps = open_sitting(settings)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return run(open_sitting(settings))
 
 
 def test_everything_that_is_said_is_in_the_file_at_once(made) -> None:
@@ -244,7 +239,7 @@ def session() -> ReviewSession:
 
 def test_a_session_begins_tells_how_far_it_is_and_ends(made, session) -> None:
     told: list[object] = []
-    session.progressed.connect(lambda progress: told.append((progress.step, progress.steps)))
+    session.progressed.connect(lambda progress: told.append((progress.done, progress.total)))
     session.began.connect(told.append)
     session.ended.connect(lambda: told.append("ended"))
     session.settings.synthetic, session.settings.reviewer = (made,), "ann"

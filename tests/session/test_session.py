@@ -6,11 +6,12 @@ import pytest
 from psygnal import EmitLoopError
 
 from napari_nudiff.dataset.pair import Layout, Pair
-from napari_nudiff.errors import CancelledError, LayoutError
+from napari_nudiff.errors import CancelledError, LayoutError, RequestError
 from napari_nudiff.session import Session
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import Job, JobError, JobQueue, Pace
-from napari_nudiff.session.settings import DEVICES, SAMPLERS, LayoutSettings, RenderSettings
+from napari_nudiff.session.jobs import InlineExecutor, Job, JobError, JobQueue, Pace
+from napari_nudiff.session.settings import LayoutSettings, RenderSettings
+from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+from napari_nudiff.work import Progress
 
 
 class Heard:
@@ -146,10 +147,8 @@ def test_a_part_of_an_image_is_rendered_again_and_the_rest_stays(session, layout
 
 
 def test_there_must_be_an_image_to_change(session, layout) -> None:
-    heard = Heard(session)
-    session.rerender(Pair(Layout(layout)), layout)
-    ((error, _),) = heard.of("failed")
-    assert "Render the whole layout first" in str(error)
+    with pytest.raises(RequestError, match="Render the whole layout first"):
+        session.rerender(Pair(Layout(layout)), layout)
 
 
 def test_nuclei_are_sampled_in_a_region_as_dense_as_around(session, layout) -> None:
@@ -167,7 +166,7 @@ def test_nuclei_are_sampled_in_a_region_as_dense_as_around(session, layout) -> N
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_cancel_ends_before_the_next_step(session, layout, at) -> None:
     heard = Heard(session)
-    session.progressed.connect(lambda progress, _: session.cancel() if progress.step == at else 0)
+    session.progressed.connect(lambda progress, _: session.cancel() if progress.done == at else 0)
     session.render(layout)
     assert len(heard.of("progressed")) == at + 1
     assert heard.names()[-2:] == ["cancelled", "busy"]
@@ -209,13 +208,10 @@ def test_the_queue_goes_on_after_an_error(session, layout) -> None:
 
 
 def steps(*, error: BaseException | None = None):
-    def work(job: Job):
-        yield "step"
-        if error is not None:
-            raise error
-        return "sample"
-
-    return work
+    yield Progress("render")
+    if error is not None:
+        raise error
+    return "sample"
 
 
 @pytest.mark.parametrize(
@@ -247,14 +243,14 @@ def test_a_cancelled_download_is_no_error() -> None:
 def test_cancelling_closes_the_work() -> None:
     closed = []
 
-    def work(job: Job):
+    def work():
         try:
-            yield 1
-            yield 2
+            yield Progress("render", 1)
+            yield Progress("render", 2)
         finally:
             closed.append(True)
 
-    job = Job(work)
+    job = Job(work())
     job.progressed.connect(lambda job, progress: job.cancel())
     InlineExecutor().run(job)
     assert closed == [True]
@@ -283,19 +279,55 @@ def test_the_pace_leaves_loading_out() -> None:
     assert pace.remaining_s(10, 10, 14.0) == 0
 
 
-def test_the_names_are_those_of_the_core() -> None:
-    from napari_nudiff.diffusion.samplers import SAMPLERS as CORE
-
-    assert set(SAMPLERS) == set(CORE)
-    assert "auto" in DEVICES
-
-
 def test_the_defaults_are_those_of_the_core() -> None:
-    from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
+    assert RenderSettings().request(RenderRequest) == RenderRequest()
+    assert LayoutSettings().request("auto").checkpoint == LayoutRequest().checkpoint
 
-    render, layout = RenderSettings().values(), LayoutSettings().values()
-    assert RenderRequest(**render) == RenderRequest()
-    assert LayoutRequest(**layout).checkpoint == LayoutRequest().checkpoint
+
+@pytest.mark.parametrize(
+    ("group", "name", "value", "words"),
+    [
+        ("rendering", "steps", 0, "steps is 0; expected 1 to 1000"),
+        ("rendering", "sampler", "euler", "sampler is 'euler'; expected one of dpmpp_2m"),
+        ("editing", "strength", 2.0, "strength is 2.0"),
+        ("layout", "height_px", 32, "height_px is 32"),
+    ],
+)
+def test_a_bad_setting_fails_at_the_click(session, layout, group, name, value, words) -> None:
+    heard = Heard(session)
+    setattr(getattr(session, group), name, value)
+    with pytest.raises(RequestError, match=words):
+        if group == "layout":
+            session.sample()
+        else:
+            session.rerender(Pair(Layout(layout), np.zeros((72, 100, 3), np.uint8)), layout)
+    assert heard.said == []
+    assert not session.busy
+
+
+def test_a_job_has_the_settings_of_the_click(tiny_checkpoint, layout) -> None:
+    later = Later()
+    session = Session(JobQueue(later))
+    session.rendering.checkpoint, session.rendering.steps = tiny_checkpoint("image"), 2
+    session.rendering.seed = 5
+    session.render(layout)
+    session.rendering.seed, session.rendering.steps = 6, 4
+    InlineExecutor().run(later.jobs[0])
+    request = later.jobs[0].outcome.provenance["request"]
+    assert (request["seed"], request["steps"]) == (5, 2)
+
+
+def test_stored_settings_of_another_type_are_left_out(session) -> None:
+    stored = {
+        "rendering": {"steps": "many", "seed": 7, "guidance": 1, "checkpoint": None},
+        "stain": {"reference": [0.1] * 6, "preset": 3},
+    }
+    before = session.rendering.steps, session.rendering.checkpoint
+    session.apply_values(stored)
+    assert (session.rendering.steps, session.rendering.checkpoint) == before
+    assert (session.rendering.seed, session.rendering.guidance) == (7, 1)
+    assert session.stain.reference == (0.1,) * 6
+    assert session.stain.preset == ""
 
 
 def test_settings_tell_what_changed() -> None:
@@ -304,3 +336,21 @@ def test_settings_tell_what_changed() -> None:
     settings.seed = 4
     settings.seed = 4
     assert seen == [4]
+
+
+def test_previews_are_computed_where_the_work_is_and_only_now_and_then() -> None:
+    computed: list[int] = []
+
+    def work():
+        for step in range(1000):
+            yield Progress("render", step, 1000, lambda step=step: computed.append(step) or "image")
+        return "sample"
+
+    job, shown = Job(work()), []
+    for progress in job.run():
+        if progress.preview is not None:
+            assert computed[-1] == progress.done, "before anybody asked"
+            shown.append(progress.preview())
+    assert computed[0] == 0
+    assert len(computed) == len(shown) < 20
+    assert set(shown) == {"image"}

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from napari_nudiff.diffusion.weights import Header, load_weights, write_weights
-from napari_nudiff.synthesis.pipeline import completed, sample_layout
+from napari_nudiff.synthesis.pipeline import sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest
+from napari_nudiff.work import run
 
 from ..networks import SCALED_STRUCTURE, randomised
 
@@ -26,7 +27,7 @@ def request_(tmp_path: Path) -> LayoutRequest:
 
 
 def asked(request: LayoutRequest) -> tuple[float, float]:
-    stored = completed(sample_layout(request)).provenance["request"]
+    stored = run(sample_layout(request)).provenance["request"]
     return stored["density"], stored["mean_area_px"]
 
 

@@ -27,7 +27,6 @@ from napari_nudiff.nuclei.perturbation import perturb
 from napari_nudiff.synthesis.device import using_threads
 from napari_nudiff.synthesis.generation import (
     PLAN,
-    Made,
     begin,
     generate,
     path_of,
@@ -35,9 +34,10 @@ from napari_nudiff.synthesis.generation import (
     read_plan,
 )
 from napari_nudiff.synthesis.generation_plan import GenerationPlan, item_of, load_plan
-from napari_nudiff.synthesis.pipeline import completed, sample_layout
+from napari_nudiff.synthesis.pipeline import sample_layout
 from napari_nudiff.synthesis.replay import request_of
 from napari_nudiff.synthesis.request import LayoutRequest
+from napari_nudiff.work import run
 
 
 @pytest.fixture
@@ -75,18 +75,18 @@ def test_any_sharding_makes_the_same_set(plan, tmp_path):
 
 
 def test_it_tells_what_is_made_and_goes_on_with_what_is_missing(plan, tmp_path):
-    told = []
-    for step in generate(plan, tmp_path):
-        if isinstance(step, Made):
-            assert path_of(tmp_path, step.number).is_file()
-            told.append(step)
-    assert [t.number for t in told] == [0, 1, 2, 3, 4]
-    assert told[-1].done == told[-1].total == 5
+    done = []
+    for progress in generate(plan, tmp_path):
+        assert all(path_of(tmp_path, number).is_file() for number in range(progress.done))
+        assert (progress.stage, progress.total) == ("pair", 5)
+        done.append(progress.done)
+    assert done == sorted(done)
+    assert set(done) == {0, 1, 2, 3, 4, 5}
     before = files_in(tmp_path)
     times = {p: p.stat().st_mtime_ns for p in tmp_path.glob("0*.png")}
     path_of(tmp_path, 2).unlink()
-    again = [t.number for t in generate(plan, tmp_path) if isinstance(t, Made)]
-    assert again == [2]
+    assert {progress.done for progress in generate(plan, tmp_path)} == {4, 5}
+    assert path_of(tmp_path, 2).is_file()
     assert files_in(tmp_path) == before
     assert all(p.stat().st_mtime_ns == times[p] for p in times if p.stem != "000002")
 
@@ -124,8 +124,7 @@ def test_what_others_made_meanwhile_is_not_made_again(plan, tmp_path):
     for _ in generate(plan, tmp_path, rank=1, ranks=2):
         pass
     there = {p: p.stat().st_mtime_ns for p in tmp_path.glob("0*.png")}
-    numbers = [told.number for told in steps if isinstance(told, Made)]
-    assert numbers == [0, 2, 4]
+    assert list(steps)[-1].done == 5
     assert len(there) == 2 and all(p.stat().st_mtime_ns == then for p, then in there.items())
 
 
@@ -147,7 +146,7 @@ def test_a_pair_is_made_again_from_what_is_stored_on_it(plan, tmp_path, layouts)
     for number in range(2):
         sample = read_sample(path_of(tmp_path, number))
         with using_threads(sample.provenance["threads"]):
-            again = completed(request_of(sample.provenance))
+            again = run(request_of(sample.provenance))
         np.testing.assert_array_equal(again.image, sample.image)
         np.testing.assert_array_equal(again.labels, sample.labels)
     assert sample.provenance["request"]["guidance"] != 1.2
@@ -163,7 +162,7 @@ def test_a_layout_is_made_again_from_its_lineage(plan, tmp_path):
     lineage = sample.provenance["lineage"]
     with using_threads(sample.provenance["threads"]):
         request = LayoutRequest.from_dict(lineage["origin"]["request"])
-        first = completed(sample_layout(request)).labels
+        first = run(sample_layout(request)).labels
     assert Layout(first).sha256() == lineage["root"]
     again = perturb(first, lineage["perturbed"]["share"], lineage["perturbed"]["seed"])
     np.testing.assert_array_equal(again, sample.labels)
@@ -195,7 +194,7 @@ def test_given_layouts_keep_their_lineage(plan, given, tmp_path):
     plan = replace(plan, layouts="given", given=given, perturb=0.3, count=8)
     for _ in generate(plan, tmp_path / "out"):
         pass
-    rows = completed(plan_set(find_candidates(tmp_path / "out"), ExportOptions())).rows
+    rows = run(plan_set(find_candidates(tmp_path / "out"), ExportOptions())).rows
     lineages = [row.lineage for row in rows]
     wanted = [item_of(plan, number).given for number in range(8)]
     assert [n != lineages[0] for n in lineages] == [n != wanted[0] for n in wanted]

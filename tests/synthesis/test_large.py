@@ -20,8 +20,9 @@ from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import scatter_nuclei
 from napari_nudiff.synthesis import banded, layout, store, tiling
 from napari_nudiff.synthesis.large import is_large, render_large, rerender_large
-from napari_nudiff.synthesis.pipeline import completed, render
+from napari_nudiff.synthesis.pipeline import render
 from napari_nudiff.synthesis.request import RenderRequest
+from napari_nudiff.work import run
 
 from ..networks import IMAGE, randomised
 
@@ -52,8 +53,8 @@ def nuclei(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [(150, 203), (64, 300), (301, 65), (80, 90)])
 def test_the_image_is_the_one_rendered_in_memory(tmp_path, request_, sampler, size) -> None:
     labels, request = nuclei(*size), request_(sampler=sampler, style=STYLE)
-    expected = completed(render(labels, request))
-    made = completed(render_large(labels, request, tmp_path / "out.zarr"))
+    expected = run(render(labels, request))
+    made = run(render_large(labels, request, tmp_path / "out.zarr"))
     assert np.array_equal(np.asarray(made.image[0]), expected.image)
     assert np.array_equal(made.labels[0][:], labels)
 
@@ -61,8 +62,8 @@ def test_the_image_is_the_one_rendered_in_memory(tmp_path, request_, sampler, si
 def test_windows_of_the_usual_size_agree_too(tmp_path, request_, monkeypatch) -> None:
     monkeypatch.undo()
     labels, request = nuclei(130, 700), request_(steps=2, guidance=1.0)
-    expected = completed(render(labels, request))
-    made = completed(render_large(labels, request, tmp_path / "out.zarr"))
+    expected = run(render(labels, request))
+    made = run(render_large(labels, request, tmp_path / "out.zarr"))
     assert np.array_equal(np.asarray(made.image[0]), expected.image)
 
 
@@ -72,8 +73,8 @@ def test_a_learned_variance_is_blended_too(tmp_path) -> None:
     write_weights(path, randomised(config), Header("image", config, "eps"), torch.float16)
     labels = nuclei(150, 120)
     request = RenderRequest(checkpoint=str(path), sampler="ddpm", steps=3, precision="fp32")
-    expected = completed(render(labels, request))
-    made = completed(render_large(labels, request, tmp_path / "out.zarr"))
+    expected = run(render(labels, request))
+    made = run(render_large(labels, request, tmp_path / "out.zarr"))
     assert np.array_equal(np.asarray(made.image[0]), expected.image)
 
 
@@ -87,8 +88,8 @@ def test_labels_need_not_be_in_memory(tmp_path, request_, kind) -> None:
         given = zarr.create_array(tmp_path / "labels.zarr", data=labels, chunks=(33, 40))
     else:
         given = labels.astype(np.uint16)
-    made = completed(render_large(given, request_(), tmp_path / "out.zarr"))
-    assert np.array_equal(np.asarray(made.image[0]), completed(render(labels, request_())).image)
+    made = run(render_large(given, request_(), tmp_path / "out.zarr"))
+    assert np.array_equal(np.asarray(made.image[0]), run(render(labels, request_())).image)
 
 
 def test_only_bands_of_the_labels_are_read(tmp_path, request_, monkeypatch) -> None:
@@ -105,7 +106,7 @@ def test_only_bands_of_the_labels_are_read(tmp_path, request_, monkeypatch) -> N
             return part
 
     watched = Watched(nuclei(1100, 64))
-    completed(render_large(watched, request_(steps=1), tmp_path / "out.zarr"))
+    run(render_large(watched, request_(steps=1), tmp_path / "out.zarr"))
     assert 0 < watched.most_rows <= 512
 
 
@@ -113,8 +114,8 @@ def test_rows_without_nuclei_and_an_empty_layout_render(tmp_path, request_) -> N
     labels = nuclei(200, 100)
     labels[60:190] = 0
     for number, given in enumerate([labels, np.zeros((100, 130), np.uint8)]):
-        made = completed(render_large(given, request_(), tmp_path / f"{number}.zarr"))
-        expected = completed(render(given, request_())).image
+        made = run(render_large(given, request_(), tmp_path / f"{number}.zarr"))
+        expected = run(render(given, request_())).image
         assert np.array_equal(np.asarray(made.image[0]), expected)
 
 
@@ -122,28 +123,28 @@ def test_a_nucleus_is_drawn_whole_in_every_window(tmp_path, request_) -> None:
     labels = np.zeros((200, 180), dtype=np.int32)
     labels[10:190, 20:170] = 7
     labels[90:110, 60:80] = 3
-    made = completed(render_large(labels, request_(), tmp_path / "out.zarr"))
-    assert np.array_equal(np.asarray(made.image[0]), completed(render(labels, request_())).image)
+    made = run(render_large(labels, request_(), tmp_path / "out.zarr"))
+    assert np.array_equal(np.asarray(made.image[0]), run(render(labels, request_())).image)
 
 
 def test_progress_counts_windows_and_shows_the_image_once_a_step(tmp_path, request_) -> None:
     labels, seen = nuclei(150, 203), []
-    made = completed(render_large(labels, request_(), tmp_path / "out.zarr"), seen.append)
+    made = run(render_large(labels, request_(), tmp_path / "out.zarr"), seen.append)
     windows = len(tiling.windows_over(152, 208, 4))
     rendered = [p for p in seen if p.stage == "render"]
-    steps = [p.step for p in rendered]
+    steps = [p.done for p in rendered]
     assert steps[: 3 * windows] == list(range(1, 3 * windows + 1))
-    assert {p.steps for p in rendered} == {3 * windows}
+    assert {p.total for p in rendered} == {3 * windows}
     previews = [p for p in rendered if p.preview is not None]
-    assert [p.step for p in previews] == [windows, 2 * windows, 3 * windows]
-    assert np.array_equal(previews[-1].preview, np.asarray(made.image[0]))
+    assert [p.done for p in previews] == [windows, 2 * windows, 3 * windows]
+    assert np.array_equal(previews[-1].preview(), np.asarray(made.image[0]))
 
 
 def test_a_preview_is_small(tmp_path, request_, monkeypatch) -> None:
     monkeypatch.setattr(banded, "PREVIEW_PX", 40)
     seen = []
-    made = completed(render_large(nuclei(150, 203), request_(), tmp_path / "out.zarr"), seen.append)
-    *_, last = [p.preview for p in seen if p.preview is not None]
+    made = run(render_large(nuclei(150, 203), request_(), tmp_path / "out.zarr"), seen.append)
+    *_, last = [p.preview() for p in seen if p.preview is not None]
     assert last.shape == (25, 34, 3)
     assert np.array_equal(last, np.asarray(made.image[0])[::6, ::6])
 
@@ -152,7 +153,7 @@ def test_a_preview_is_small(tmp_path, request_, monkeypatch) -> None:
 
 
 def test_nothing_is_left_beside_the_result(tmp_path, request_) -> None:
-    completed(render_large(nuclei(100, 110), request_(), tmp_path / "new" / "out.zarr"))
+    run(render_large(nuclei(100, 110), request_(), tmp_path / "new" / "out.zarr"))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out.zarr"]
 
 
@@ -178,7 +179,7 @@ def test_what_is_there_is_never_overwritten(tmp_path, request_) -> None:
     out.mkdir()
     (out / "mine").write_text("keep")
     with pytest.raises(DatasetError, match="is there already"):
-        completed(render_large(nuclei(100, 110), request_(), out))
+        run(render_large(nuclei(100, 110), request_(), out))
     assert (out / "mine").read_text() == "keep"
     assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
 
@@ -189,7 +190,7 @@ def test_too_little_disk_is_told_before_anything_is_written(
     little = SimpleNamespace(free=100_000)
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: little)
     with pytest.raises(DatasetError, match="Nothing was written"):
-        completed(render_large(nuclei(100, 110), request_(), tmp_path / "out.zarr"))
+        run(render_large(nuclei(100, 110), request_(), tmp_path / "out.zarr"))
     assert not list(tmp_path.iterdir())
 
 
@@ -199,7 +200,7 @@ def test_a_failure_while_writing_is_told_and_cleaned_up(tmp_path, request_, monk
 
     monkeypatch.setattr(store.BandFile, "write", full)
     with pytest.raises(DatasetError, match="No space left"):
-        completed(render_large(nuclei(100, 110), request_(), tmp_path / "out.zarr"))
+        run(render_large(nuclei(100, 110), request_(), tmp_path / "out.zarr"))
     assert not list(tmp_path.iterdir())
 
 
@@ -219,7 +220,7 @@ def test_a_failure_while_writing_is_told_and_cleaned_up(tmp_path, request_, monk
 )
 def test_bad_layouts_are_refused(tmp_path, request_, labels) -> None:
     with pytest.raises(LayoutError):
-        completed(render_large(labels, request_(), tmp_path / "out.zarr"))
+        run(render_large(labels, request_(), tmp_path / "out.zarr"))
     assert not list(tmp_path.iterdir())
 
 
@@ -228,7 +229,7 @@ def test_one_id_for_everything_is_refused(tmp_path, request_, monkeypatch) -> No
     labels = np.zeros((64, 150), dtype=np.int32)
     labels[10, 20], labels[50, 130] = 5, 5
     with pytest.raises(LayoutError, match="Nucleus 5 is 111 px long"):
-        completed(render_large(labels, request_(), tmp_path / "out.zarr"))
+        run(render_large(labels, request_(), tmp_path / "out.zarr"))
 
 
 def test_heun_is_refused(tmp_path, request_) -> None:
@@ -247,8 +248,8 @@ def test_only_large_layouts_are_large() -> None:
 
 def test_the_provenance_is_that_of_a_render(tmp_path, request_) -> None:
     labels = nuclei(100, 110)
-    made = completed(render_large(labels, request_(), tmp_path / "out.zarr"))
-    expected = completed(render(labels, request_())).provenance
+    made = run(render_large(labels, request_(), tmp_path / "out.zarr"))
+    expected = run(render(labels, request_())).provenance
     stored = json.loads(json.dumps(made.provenance))
     assert np.array_equal(unpack_layout(stored["layout"]), labels)
     for provenance in (stored, expected):
@@ -261,7 +262,7 @@ def test_the_provenance_is_that_of_a_render(tmp_path, request_) -> None:
 def test_a_layout_too_large_to_embed_is_named(tmp_path, request_, monkeypatch) -> None:
     monkeypatch.setattr(layout, "EMBEDDED_PX", 1000)
     labels = nuclei(100, 110)
-    stored = completed(render_large(labels, request_(), tmp_path / "out.zarr")).provenance
+    stored = run(render_large(labels, request_(), tmp_path / "out.zarr")).provenance
     assert stored["layout"] == {
         "shape": [100, 110],
         "encoding": "ome-zarr",
@@ -274,15 +275,15 @@ def test_a_layout_too_large_to_embed_is_named(tmp_path, request_, monkeypatch) -
 def test_a_large_render_is_made_again_from_its_folder(tmp_path, request_, monkeypatch) -> None:
     monkeypatch.setattr(layout, "EMBEDDED_PX", 1000)
     request = request_(sampler="dpmpp_2m_sde")
-    first = completed(render_large(nuclei(100, 130), request, tmp_path / "a.zarr"))
-    again = completed(rerender_large(tmp_path / "a.zarr", tmp_path / "b.zarr"))
+    first = run(render_large(nuclei(100, 130), request, tmp_path / "a.zarr"))
+    again = run(rerender_large(tmp_path / "a.zarr", tmp_path / "b.zarr"))
     assert np.array_equal(np.asarray(again.image[0]), np.asarray(first.image[0]))
     assert again.provenance == first.provenance
 
 
 def test_labels_that_were_changed_are_noticed(tmp_path, request_) -> None:
-    completed(render_large(nuclei(100, 110), request_(), tmp_path / "a.zarr"))
+    run(render_large(nuclei(100, 110), request_(), tmp_path / "a.zarr"))
     zarr.open_group(tmp_path / "a.zarr")["labels/nuclei/0"][0, 0] = 99
     with pytest.raises(RequestError, match="fingerprint"):
-        completed(rerender_large(tmp_path / "a.zarr", tmp_path / "b.zarr"))
+        run(rerender_large(tmp_path / "a.zarr", tmp_path / "b.zarr"))
     assert not (tmp_path / "b.zarr").exists()

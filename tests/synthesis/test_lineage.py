@@ -30,7 +30,7 @@ from napari_nudiff.dataset.survey import PrepareConfig, survey
 from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected
 from napari_nudiff.synthesis.generation import generate
 from napari_nudiff.synthesis.generation_plan import GenerationPlan
-from napari_nudiff.synthesis.pipeline import completed
+from napari_nudiff.work import run
 from tests.dataset.test_points import see
 from tests.dataset.test_readers import (
     aperio,
@@ -223,7 +223,7 @@ def planned(pairs: list[PairRef[Pair]], real: list[PairRef[Pair]], **options: ob
     steps = plan_set(
         pairs + real, ExportOptions(**{"test_groups": (f"{HELD_OUT}*",), "val": 0, **options})
     )
-    return completed(steps)
+    return run(steps)
 
 
 def assert_none_leaks(plan: Plan, pairs: list[PairRef[Pair]]) -> None:
@@ -322,7 +322,7 @@ def test_exported_real_images_remember_their_layouts(made, tmp_path, target) -> 
     rules = Rules(um_per_px=UM_PER_PX, target_um_per_px=target)
     real = find_real(write_format("labels", tmp_path / "real"), rules)
     plan = planned([], real, formats=("cellpose", "coco-polygons"), names="{name}")
-    completed(write_set(tmp_path / "set", real, plan))
+    run(write_set(tmp_path / "set", real, plan))
     for folder in ("cellpose", "coco-polygons"):
         again = find_real(tmp_path / "set" / folder)
         assert not any(candidate.synthetic for candidate in again)

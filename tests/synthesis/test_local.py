@@ -22,11 +22,11 @@ from napari_nudiff.synthesis.local import (
     sample_layout_inside,
 )
 from napari_nudiff.synthesis.masked import Anchored, step_count
-from napari_nudiff.synthesis.pipeline import completed, render
-from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.synthesis.pipeline import render
 from napari_nudiff.synthesis.region import changed_region
 from napari_nudiff.synthesis.replay import request_of
 from napari_nudiff.synthesis.request import EditRequest, LayoutRequest, RenderRequest
+from napari_nudiff.work import Progress, run
 
 from ..networks import IMAGE, randomised
 
@@ -69,7 +69,7 @@ def without(layout, nucleus):
 @pytest.mark.parametrize("strength", [1.0, 0.4])
 def test_outside_the_region_every_pixel_stays(layout, edit, nucleus, strength) -> None:
     image, after = picture(layout.shape), without(layout, nucleus)
-    sample = completed(rerender(image, layout, after, changed(edit, strength=strength)))
+    sample = run(rerender(image, layout, after, changed(edit, strength=strength)))
     mask = changed_region(layout, after).mask
     assert np.array_equal(sample.image[~mask], image[~mask])
     assert np.mean(sample.image[layout == nucleus] != image[layout == nucleus]) > 0.5
@@ -80,7 +80,7 @@ def test_a_nucleus_in_the_corner(layout, edit) -> None:
     image, after = picture(layout.shape), layout.copy()
     after[:6, :6] = 9
     after[-6:, -6:] = 10
-    sample = completed(rerender(image, layout, after, edit))
+    sample = run(rerender(image, layout, after, edit))
     mask = changed_region(layout, after).mask
     assert np.array_equal(sample.image[~mask], image[~mask])
     for corner in (np.s_[:4, :4], np.s_[-4:, -4:]):
@@ -118,7 +118,7 @@ def test_the_authors_networks_edit_too(layout, edit, sampler, tmp_path) -> None:
     image, after = picture(layout.shape), without(layout, 2)
     for strength in (1.0, 0.1):
         request = changed(edit, checkpoint=str(path), sampler=sampler, strength=strength)
-        sample = completed(rerender(image, layout, after, request))
+        sample = run(rerender(image, layout, after, request))
         mask = changed_region(layout, after).mask
         assert np.array_equal(sample.image[~mask], image[~mask])
         assert np.mean(sample.image[layout == 2] != image[layout == 2]) > 0.5
@@ -135,19 +135,19 @@ def test_nuclei_cut_by_a_window_are_told_whole(layout) -> None:
 
 def test_an_empty_change_gives_the_same_bytes(layout, edit) -> None:
     image, seen = picture(layout.shape), []
-    sample = completed(rerender(image, layout, layout * 7, edit), seen.append)
+    sample = run(rerender(image, layout, layout * 7, edit), seen.append)
     assert np.array_equal(sample.image, image)
     assert sample.image is not image
-    assert [(p.stage, p.steps) for p in seen] == [("load", 0)]
-    assert np.array_equal(completed(request_of(sample.provenance, image)).image, image)
+    assert [(p.stage, p.total) for p in seen] == [("load", 0)]
+    assert np.array_equal(run(request_of(sample.provenance, image)).image, image)
 
 
 def test_the_same_edit_gives_the_same_bytes_and_another_seed_does_not(layout, edit) -> None:
     image, after = picture(layout.shape), without(layout, 2)
-    first, again = (completed(rerender(image, layout, after, edit)) for _ in range(2))
+    first, again = (run(rerender(image, layout, after, edit)) for _ in range(2))
     assert np.array_equal(first.image, again.image)
     assert first.provenance == again.provenance
-    other = completed(rerender(image, layout, after, changed(edit, seed=6)))
+    other = run(rerender(image, layout, after, changed(edit, seed=6)))
     assert not np.array_equal(first.image, other.image)
 
 
@@ -158,9 +158,9 @@ def test_the_whole_canvas_filled_is_a_render_whatever_was_there(
 ) -> None:
     request = changed(edit, sampler=sampler, style=list(STYLE), strength=strength)
     plain = {k: v for k, v in request.to_dict().items() if k in RenderRequest().to_dict()}
-    rendered = completed(render(layout, RenderRequest.from_dict(plain))).image
+    rendered = run(render(layout, RenderRequest.from_dict(plain))).image
     everything = np.ones(layout.shape, dtype=bool)
-    filled = completed(
+    filled = run(
         rerender(picture(layout.shape), 0 * layout, layout, request, region=everything)
     ).image
     assert np.array_equal(filled, rendered) == (strength == 1)
@@ -175,8 +175,8 @@ def test_the_same_edit_on_a_larger_canvas_gives_the_same_pixels(edit) -> None:
     after = layout.copy()
     after[disc(layout.shape, 100, 72, 8)] = 4
     small = np.s_[:192, :160]
-    large_one = completed(rerender(image, layout, after, edit)).image
-    small_one = completed(rerender(image[small], layout[small], after[small], edit)).image
+    large_one = run(rerender(image, layout, after, edit)).image
+    small_one = run(rerender(image[small], layout[small], after[small], edit)).image
     assert np.abs(large_one[small].astype(int) - small_one).max() <= 1
     assert not np.array_equal(small_one, image[small])
 
@@ -184,8 +184,8 @@ def test_the_same_edit_on_a_larger_canvas_gives_the_same_pixels(edit) -> None:
 def test_edits_far_apart_do_not_see_each_other(edit) -> None:
     image, layout = picture((64, 400)), np.zeros((64, 400), dtype=np.int32)
     left, right = disc(layout.shape, 30, 40, 9), disc(layout.shape, 30, 350, 9)
-    both = completed(rerender(image, layout, left + 2 * right, edit)).image
-    one = completed(rerender(image, layout, left + 0 * layout, edit)).image
+    both = run(rerender(image, layout, left + 2 * right, edit)).image
+    one = run(rerender(image, layout, left + 0 * layout, edit)).image
     assert np.array_equal(both[:, :200], one[:, :200])
     assert np.array_equal(one[:, 200:], image[:, 200:])
 
@@ -194,7 +194,7 @@ def test_large_windows_are_tiled(edit) -> None:
     layout = np.zeros((64, 640), dtype=np.int32)
     after, image = layout.copy(), picture(layout.shape)
     after[20:40, 20:620] = 1
-    sample = completed(rerender(image, layout, after, changed(edit, steps=1)))
+    sample = run(rerender(image, layout, after, changed(edit, steps=1)))
     mask = changed_region(layout, after).mask
     assert np.array_equal(sample.image[~mask], image[~mask])
     assert np.mean(sample.image[after > 0] != image[after > 0]) > 0.5
@@ -206,7 +206,7 @@ def test_a_stronger_refinement_changes_more(layout, edit) -> None:
     differences = []
     for strength in (0.05, 0.2, 0.5, 1.0):
         request = changed(edit, strength=strength, steps=8, guidance=1.0)
-        edited = completed(rerender(image, layout, after, request)).image.astype(int)
+        edited = run(rerender(image, layout, after, request)).image.astype(int)
         differences.append(np.abs(edited - image)[mask].mean())
     assert differences == sorted(differences)
     assert 2 * differences[0] < differences[2]
@@ -218,20 +218,20 @@ def test_a_stronger_refinement_changes_more(layout, edit) -> None:
 def test_a_refinement_takes_fewer_steps(steps, strength, count, layout, edit) -> None:
     assert step_count(steps, strength) == count
     request, seen = changed(edit, steps=steps, strength=strength), []
-    completed(rerender(picture(layout.shape), layout, without(layout, 2), request), seen.append)
-    assert [p.step for p in seen] == list(range(count + 1))
-    assert {p.steps for p in seen[1:]} == {count}
+    run(rerender(picture(layout.shape), layout, without(layout, 2), request), seen.append)
+    assert [p.done for p in seen] == list(range(count + 1))
+    assert {p.total for p in seen[1:]} == {count}
 
 
 def test_progress_counts_over_all_windows_and_shows_the_whole_image(edit) -> None:
     image, layout = picture((64, 400)), np.zeros((64, 400), dtype=np.int32)
     after = disc(layout.shape, 30, 40, 9) + 2 * disc(layout.shape, 30, 350, 9)
     seen: list[Progress] = []
-    sample = completed(rerender(image, layout, after, edit), seen.append)
-    assert [(p.step, p.steps) for p in seen[1:]] == [(i, 6) for i in range(1, 7)]
-    assert all(p.preview.shape == image.shape for p in seen[1:])
-    assert np.array_equal(seen[-1].preview, sample.image)
-    assert not np.shares_memory(seen[-1].preview, sample.image)
+    sample = run(rerender(image, layout, after, edit), seen.append)
+    assert [(p.done, p.total) for p in seen[1:]] == [(i, 6) for i in range(1, 7)]
+    assert all(p.preview().shape == image.shape for p in seen[1:])
+    assert np.array_equal(seen[-1].preview(), sample.image)
+    assert not np.shares_memory(seen[-1].preview(), sample.image)
 
 
 def test_the_style_is_that_of_the_image_unless_told(layout, edit) -> None:
@@ -239,7 +239,7 @@ def test_the_style_is_that_of_the_image_unless_told(layout, edit) -> None:
     (patch,) = changed_region(layout, after).patches(4)
     seen = [float(value) for value in stain_style(image[patch.at])]
     plain, told, other = (
-        completed(rerender(image, layout, after, changed(edit, style=style))).image
+        run(rerender(image, layout, after, changed(edit, style=style))).image
         for style in (None, seen, STYLE)
     )
     assert np.array_equal(plain, told)
@@ -249,7 +249,7 @@ def test_the_style_is_that_of_the_image_unless_told(layout, edit) -> None:
 @pytest.mark.parametrize("setting", [{"margin_px": 3, "blend_px": 2}, {"blend_px": 9}])
 def test_margin_and_blend_matter(layout, edit, setting) -> None:
     image, after, request = picture(layout.shape), without(layout, 2), changed(edit, **setting)
-    plain, other = (completed(rerender(image, layout, after, r)).image for r in (edit, request))
+    plain, other = (run(rerender(image, layout, after, r)).image for r in (edit, request))
     assert not np.array_equal(plain, other)
     mask = changed_region(layout, after, request.margin_px, request.blend_px).mask
     assert np.array_equal(other[~mask], image[~mask])
@@ -258,21 +258,21 @@ def test_margin_and_blend_matter(layout, edit, setting) -> None:
 def test_the_provenance_and_the_image_make_the_edit_again(layout, edit) -> None:
     image, after, region = picture(layout.shape), without(layout, 2), disc(layout.shape, 9, 9, 6)
     parent = {"kind": "render", "synthetic": True}
-    sample = completed(rerender(image, layout, after, edit, region=region, parent=parent))
+    sample = run(rerender(image, layout, after, edit, region=region, parent=parent))
     stored = json.loads(json.dumps(sample.provenance))
-    again = completed(request_of(stored, image))
+    again = run(request_of(stored, image))
     assert np.array_equal(again.image, sample.image)
     assert again.provenance == sample.provenance
     assert stored["parent"] == parent
     assert stored["digital_source_type"] == "trainedAlgorithmicMedia"
     with pytest.raises(RequestError, match="not the image"):
-        completed(request_of(stored, picture(layout.shape, seed=1)))
+        run(request_of(stored, picture(layout.shape, seed=1)))
     with pytest.raises(RequestError, match="Give it"):
-        completed(request_of(stored | {"parent": None}))
+        run(request_of(stored | {"parent": None}))
 
 
 def test_an_edited_real_image_says_that_it_is_one(layout, edit) -> None:
-    sample = completed(rerender(picture(layout.shape), layout, without(layout, 1), edit))
+    sample = run(rerender(picture(layout.shape), layout, without(layout, 1), edit))
     assert sample.provenance["digital_source_type"] == "compositeWithTrainedAlgorithmicMedia"
 
 
@@ -286,8 +286,8 @@ def test_closing_the_generator_leaves_everything_as_it_was(layout, edit) -> None
     for array, copy in zip((image, layout, after), copies, strict=True):
         assert np.array_equal(array, copy)
     assert np.array_equal(
-        completed(rerender(image, layout, after, edit)).image,
-        completed(rerender(image, layout, after, edit)).image,
+        run(rerender(image, layout, after, edit)).image,
+        run(rerender(image, layout, after, edit)).image,
     )
 
 
@@ -342,7 +342,7 @@ def test_nuclei_with_their_centre_outside_keep_every_pixel(inside) -> None:
     for nucleus, (row, col) in enumerate([(20, 20), (64, 64), (64, 88), (100, 20)], start=1):
         layout[disc(layout.shape, row, col, 8)] = nucleus
     mask = disc(layout.shape, 64, 64, 22)  # nucleus 2 is in it, nucleus 3 reaches into it
-    sample = completed(sample_layout_inside(layout, mask, changed(inside, min_nucleus_px=0)))
+    sample = run(sample_layout_inside(layout, mask, changed(inside, min_nucleus_px=0)))
     drawn = sample.labels
     for nucleus in (1, 3, 4):
         assert np.array_equal(drawn == nucleus, layout == nucleus)
@@ -358,9 +358,9 @@ def test_nuclei_with_their_centre_outside_keep_every_pixel(inside) -> None:
 
 def test_sampling_inside_is_reproducible_and_leaves_its_input_alone(layout, inside) -> None:
     mask, copy = disc(layout.shape, 40, 50, 20), layout.copy()
-    sample = completed(sample_layout_inside(layout, mask, inside))
+    sample = run(sample_layout_inside(layout, mask, inside))
     assert np.array_equal(layout, copy)
-    again = completed(request_of(json.loads(json.dumps(sample.provenance))))
+    again = run(request_of(json.loads(json.dumps(sample.provenance))))
     assert np.array_equal(again.labels, sample.labels)
     assert again.provenance == sample.provenance
     job = sample_layout_inside(layout, mask, inside)
@@ -370,13 +370,13 @@ def test_sampling_inside_is_reproducible_and_leaves_its_input_alone(layout, insi
 
 
 def test_an_empty_region_changes_nothing(layout, inside) -> None:
-    sample = completed(sample_layout_inside(layout, np.zeros(layout.shape, bool), inside))
+    sample = run(sample_layout_inside(layout, np.zeros(layout.shape, bool), inside))
     assert np.array_equal(sample.labels, layout)
 
 
 def test_new_nuclei_are_whole_and_no_specks(layout, inside) -> None:
     mask = np.ones(layout.shape, dtype=bool)
-    sample = completed(sample_layout_inside(0 * layout, mask, changed(inside, min_nucleus_px=40)))
+    sample = run(sample_layout_inside(0 * layout, mask, changed(inside, min_nucleus_px=40)))
     interior = sample.labels.copy()
     edge = np.unique(np.concatenate([interior[[0, -1]].ravel(), interior[:, [0, -1]].ravel()]))
     interior[np.isin(interior, edge)] = 0
@@ -386,12 +386,12 @@ def test_new_nuclei_are_whole_and_no_specks(layout, inside) -> None:
 
 @pytest.mark.parametrize("sides", [Sides(right=40), Sides(8, 16, 24, 32), Sides(top=64)])
 def test_an_extended_layout_holds_the_old_one(layout, inside, sides) -> None:
-    sample = completed(extend_layout(layout, sides, inside))
+    sample = run(extend_layout(layout, sides, inside))
     top, right, bottom, left = sides
     assert sample.labels.shape == (72 + top + bottom, 100 + left + right)
     old = sample.labels[top : top + 72, left : left + 100]
     assert np.array_equal(np.where(layout > 0, old, 0), layout)
-    again = completed(request_of(json.loads(json.dumps(sample.provenance))))
+    again = run(request_of(json.loads(json.dumps(sample.provenance))))
     assert np.array_equal(again.labels, sample.labels)
 
 
@@ -399,13 +399,13 @@ def test_an_extended_image_keeps_the_old_one_but_for_the_margin(layout, edit) ->
     image, sides = picture(layout.shape), Sides(right=60, bottom=20)
     after = np.pad(layout, ((0, 20), (0, 60)))
     after[disc(after.shape, 40, 130, 9)] = 8
-    sample = completed(extend_image(image, layout, after, sides, edit))
+    sample = run(extend_image(image, layout, after, sides, edit))
     assert sample.image.shape == (92, 160, 3)
     margin = edit.margin_px
     kept = np.s_[: 72 - margin, : 100 - margin]
     assert np.array_equal(sample.image[kept], image[kept])
     stored = json.loads(json.dumps(sample.provenance))
-    again = completed(request_of(stored, image))
+    again = run(request_of(stored, image))
     assert np.array_equal(again.image, sample.image)
     assert again.provenance == sample.provenance
 

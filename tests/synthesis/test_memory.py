@@ -1,9 +1,10 @@
 """What a render takes, and what is done where that is not there."""
 
+import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +12,29 @@ import pytest
 import torch
 
 from napari_nudiff.checkpoints import DEFAULT_IMAGE, default_checkpoint, find_checkpoint, load_model
+from napari_nudiff.cli import main
+from napari_nudiff.dataset.images import write_layout
 from napari_nudiff.diffusion.fused import FusedUNet
 from napari_nudiff.diffusion.unet import UNet
 from napari_nudiff.errors import LayoutError, RequestError, is_out_of_memory
+from napari_nudiff.session import Session
+from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.synthesis import backoff, tiling
-from napari_nudiff.synthesis.backoff import within_memory
+from napari_nudiff.synthesis.device import available_bytes
 from napari_nudiff.synthesis.footprint import measure_footprint
+from napari_nudiff.synthesis.generation import generate
+from napari_nudiff.synthesis.generation_plan import GenerationPlan
 from napari_nudiff.synthesis.memory import (
     Footprint,
     estimate_bytes,
     footprint_of,
-    memory_text,
     remember_footprint,
     window_side_px,
 )
-from napari_nudiff.synthesis.pipeline import completed, render, sample_layout
+from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
-from napari_nudiff.synthesis.room import available_bytes
+from napari_nudiff.text import memory_text
+from napari_nudiff.work import run
 
 from ..networks import IMAGE, STRUCTURE
 
@@ -130,9 +137,9 @@ def test_estimates_need_no_torch() -> None:
 
 
 def test_a_request_may_choose_its_windows(request_, wide_layout) -> None:
-    whole = completed(render(wide_layout, request_))
-    small = completed(render(wide_layout, replace(request_, window_px=64)))
-    again = completed(render(wide_layout, RenderRequest.from_dict(small.provenance["request"])))
+    whole = run(render(wide_layout, request_))
+    small = run(render(wide_layout, replace(request_, window_px=64)))
+    again = run(render(wide_layout, RenderRequest.from_dict(small.provenance["request"])))
     assert small.provenance["request"]["window_px"] == 64
     assert whole.image is not None
     assert small.image is not None
@@ -164,38 +171,31 @@ def limited(monkeypatch, most_px: int, only: torch.dtype | None = None) -> None:
 
 def notes_of(job) -> tuple[object, list[str]]:
     notes: list[str] = []
-    sample = completed(job, lambda progress: notes.append(progress.note))
+    sample = run(job, lambda progress: notes.append(progress.note))
     return sample, [note for note in notes if note]
 
 
 def test_enough_memory_changes_nothing(request_, wide_layout) -> None:
-    plain = completed(render(wide_layout, request_))
-    sample, notes = notes_of(
-        within_memory(partial(render, wide_layout), request_, wide_layout.shape)
-    )
-    np.testing.assert_array_equal(sample.image, plain.image)
-    assert sample.provenance == plain.provenance
+    sample, notes = notes_of(render(wide_layout, request_))
     assert notes == []
+    request = sample.provenance["request"]
+    assert (request["window_px"], request["precision"]) == (None, "fp32")
 
 
 def test_too_little_memory_means_smaller_windows(request_, wide_layout, monkeypatch) -> None:
     limited(monkeypatch, most_px=64 * 128)
-    sample, (note,) = notes_of(
-        within_memory(partial(render, wide_layout), request_, wide_layout.shape)
-    )
+    sample, (note,) = notes_of(render(wide_layout, request_))
     assert "64 x 200 px" in note
     assert "windows of 128 px" in note
     assert sample.provenance["request"]["window_px"] == 128
     assert sample.provenance["request"]["precision"] == "fp32"
-    again = completed(render(wide_layout, RenderRequest.from_dict(sample.provenance["request"])))
+    again = run(render(wide_layout, RenderRequest.from_dict(sample.provenance["request"])))
     np.testing.assert_array_equal(sample.image, again.image)
 
 
 def test_still_too_little_memory_means_half_the_digits(request_, wide_layout, monkeypatch) -> None:
     limited(monkeypatch, most_px=10**6, only=torch.bfloat16)
-    sample, notes = notes_of(
-        within_memory(partial(render, wide_layout), request_, wide_layout.shape)
-    )
+    sample, notes = notes_of(render(wide_layout, request_))
     assert len(notes) == 2
     assert "bf16" in notes[1]
     assert sample.provenance["request"]["precision"] == "bf16"
@@ -204,7 +204,7 @@ def test_still_too_little_memory_means_half_the_digits(request_, wide_layout, mo
 def test_a_memory_that_is_never_enough_ends_in_advice(request_, wide_layout, monkeypatch) -> None:
     limited(monkeypatch, most_px=10)
     with pytest.raises(RequestError, match=r"not enough memory on cpu.*64 x 200.*about.*smaller"):
-        completed(within_memory(partial(render, wide_layout), request_, wide_layout.shape))
+        run(render(wide_layout, request_))
 
 
 def test_a_layout_is_sampled_with_less_too(tiny_checkpoint, monkeypatch) -> None:
@@ -212,16 +212,14 @@ def test_a_layout_is_sampled_with_less_too(tiny_checkpoint, monkeypatch) -> None
     request = LayoutRequest(
         tiny_checkpoint("structure"), steps=2, device="cpu", height_px=128, width_px=64
     )
-    sample, (note,) = notes_of(within_memory(sample_layout, request, (128, 64)))
+    sample, (note,) = notes_of(sample_layout(request))
     assert "windows of 64 px" in note
     assert sample.provenance["request"]["window_px"] == 64
 
 
 def test_what_cannot_fit_is_not_even_tried(request_, wide_layout, monkeypatch) -> None:
     monkeypatch.setattr(backoff, "available_bytes", lambda device: 1000)
-    sample, (note,) = notes_of(
-        within_memory(partial(render, wide_layout), request_, wide_layout.shape)
-    )
+    sample, (note,) = notes_of(render(wide_layout, request_))
     assert "There is not enough memory for 64 x 200 px" in note
     assert "about" in note
     assert sample.provenance["request"]["window_px"] == 128
@@ -236,7 +234,7 @@ def test_a_cpu_tells_what_it_has_left() -> None:
 def test_what_is_no_layout_is_refused_as_ever(request_) -> None:
     labels = np.zeros((3, 64, 64), dtype=np.int32)
     with pytest.raises(LayoutError):
-        completed(within_memory(partial(render, labels), request_, labels.shape))
+        run(render(labels, request_))
 
 
 def test_other_errors_are_not_tried_again(request_, wide_layout, monkeypatch) -> None:
@@ -248,12 +246,12 @@ def test_other_errors_are_not_tried_again(request_, wide_layout, monkeypatch) ->
 
     monkeypatch.setattr(FusedUNet, "encode", fail)
     with pytest.raises(RuntimeError, match="tensor a"):
-        completed(within_memory(partial(render, wide_layout), request_, wide_layout.shape))
+        run(render(wide_layout, request_))
     assert len(calls) == 1
 
 
 def test_a_job_that_is_closed_is_not_tried_again(request_, wide_layout) -> None:
-    job = within_memory(partial(render, wide_layout), request_, wide_layout.shape)
+    job = render(wide_layout, request_)
     next(job)
     job.close()
     assert list(job) == []
@@ -279,36 +277,119 @@ def test_an_error_of_memory_is_recognised(error, expected) -> None:
 
 def test_a_used_network_is_measured(request_, wide_layout) -> None:
     checkpoint = find_checkpoint(request_.checkpoint)
-    completed(within_memory(partial(render, wide_layout), request_, wide_layout.shape))
+    run(render(wide_layout, request_))
     assert footprint_of(checkpoint) == measure_footprint(IMAGE)
+
+
+# Whoever renders has less of it then
+
+
+@pytest.fixture
+def nudiff(tmp_path, request_, wide_layout):
+    """The command, with a layout to render in the working folder."""
+    write_layout(tmp_path / "wide.tif", wide_layout)
+    small = ["--steps", "2", "--device", "cpu", "--out", tmp_path / "out", "--quiet"]
+    return lambda *options: main([str(option) for option in (*options, *small)])
+
+
+def windows_in(folder: Path) -> list[int | None]:
+    records = [json.loads(path.read_text()) for path in sorted(folder.glob("*[0-9e].json"))]
+    return [record["request"]["window_px"] for record in records]
+
+
+def notes_on(capsys) -> list[str]:
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+
+
+def test_nudiff_render_does_with_less(nudiff, request_, tmp_path, monkeypatch, capsys) -> None:
+    limited(monkeypatch, most_px=64 * 128)
+    assert nudiff("render", tmp_path / "wide.tif", "--checkpoint", request_.checkpoint) == 0
+    (note,) = notes_on(capsys)
+    assert "windows of 128 px" in note
+    assert windows_in(tmp_path / "out") == [128]
+    stored = tmp_path / "out" / "wide.json"
+    assert nudiff("render", "--request", stored) == 0
+    assert notes_on(capsys) == [], "it is made again as it was"
+
+
+def test_nudiff_sample_does_with_less(
+    nudiff, tiny_checkpoint, tmp_path, monkeypatch, capsys
+) -> None:
+    limited(monkeypatch, most_px=64 * 64)
+    model = ("--checkpoint", tiny_checkpoint("structure"))
+    assert nudiff("sample", "--size", 128, 64, *model) == 0
+    (note,) = notes_on(capsys)
+    assert "windows of 64 px" in note
+    assert windows_in(tmp_path / "out") == [64]
+
+
+@pytest.mark.parametrize(
+    "processes", [1, pytest.param(2, marks=pytest.mark.slow)], ids=["alone", "shared"]
+)
+def test_nudiff_generate_does_with_less_and_says_so(
+    nudiff, request_, tmp_path, monkeypatch, capsys, processes
+) -> None:
+    if processes == 1:
+        monkeypatch.setattr(backoff, "available_bytes", lambda device: 1000)
+    else:  # as if the machine had little left
+        site = tmp_path / "site"
+        site.mkdir()
+        (site / "sitecustomize.py").write_text(
+            "from napari_nudiff.synthesis import device\ndevice.available_bytes = lambda _: 1000\n"
+        )
+        paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    plan = ["--count", 3, "--size", 64, 128, "--layouts", "scattered", "--density", 0.1, 0.2]
+    model = ["--image-checkpoint", request_.checkpoint]
+    assert nudiff("generate", *plan, *model, "--processes", processes) == 0
+    notes = notes_on(capsys)
+    assert all("There is not enough memory for 64 x 128 px" in note for note in notes)
+    assert 1 <= len(notes) <= 2, "the estimate of a network is another once it was measured"
+    assert windows_in(tmp_path / "out") == [64, 64, 64]
+
+
+def test_a_session_does_with_less_too(request_, wide_layout, monkeypatch) -> None:
+    limited(monkeypatch, most_px=64 * 128)
+    session, notes, made = Session(JobQueue(InlineExecutor())), [], []
+    session.rendering.checkpoint, session.rendering.steps = request_.checkpoint, 2
+    session.rendering.device = "cpu"
+    session.progressed.connect(lambda progress, _: notes.append(progress.note))
+    session.finished.connect(lambda sample, _: made.append(sample))
+    session.render(wide_layout)
+    (note,) = filter(None, notes)
+    assert "windows of 128 px" in note
+    assert made[0].provenance["request"]["window_px"] == 128
+
+
+def test_an_item_of_a_plan_does_with_less_and_passes_the_note_on(
+    request_, tmp_path, monkeypatch
+) -> None:
+    limited(monkeypatch, most_px=64 * 64)
+    plan = GenerationPlan(
+        count=1, layouts="scattered", height_px=64, width_px=128, steps=2, device="cpu",
+        image_checkpoint=request_.checkpoint,
+    )  # fmt: skip
+    _, (note,) = notes_of(generate(plan, tmp_path / "out"))
+    assert "windows of 64 px" in note
 
 
 LIMITED = """
 import resource, sys
-from functools import partial
 import numpy as np
-from napari_nudiff.synthesis.backoff import within_memory
 from napari_nudiff.synthesis.pipeline import render
 from napari_nudiff.synthesis.request import RenderRequest
+from napari_nudiff.work import run
 import torch
 
 labels = np.zeros((448, 448), dtype=np.int32)
 labels[20:40, 30:60] = 1
 request = RenderRequest(sys.argv[1], steps=1, guidance=1.2, device="cpu", precision="fp32")
 small = np.ascontiguousarray(labels[:64, :64])
-for _ in render(small, request):  # libraries load, threads start
-    pass
+run(render(small, request))  # libraries load, threads start
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]),) * 2)
-job = within_memory(partial(render, labels), request, labels.shape)
-while True:
-    try:
-        progress = next(job)
-    except StopIteration as stop:
-        print(stop.value.provenance["request"]["window_px"])
-        break
-    if progress.note:
-        print(progress.note)
+sample = run(render(labels, request), lambda progress: progress.note and print(progress.note))
+print(sample.provenance["request"]["window_px"])
 """
 
 

@@ -4,9 +4,9 @@ import torch
 from napari_nudiff.nuclei.descriptors import stain_style
 from napari_nudiff.sample_data import rendered_pair
 from napari_nudiff.synthesis.local import rerender
-from napari_nudiff.synthesis.pipeline import completed
 from napari_nudiff.synthesis.request import EditRequest
 from napari_nudiff.synthesis.stain import UNCHANGED, StainMap
+from napari_nudiff.work import run
 
 LOW, HIGH = (0.4, 0.1, 0.4, 0.1, 0.1, 0.1), (0.7, 0.7, 0.8, 0.3, 0.3, 0.2)
 
@@ -40,7 +40,7 @@ def test_a_patch_in_a_strongly_stained_image_has_its_stain() -> None:
     dark = (np.array([20, 0, 10]) + image * np.array([0.75, 0.45, 0.6])).astype(np.uint8)
     nucleus = np.bincount(labels[40:90, 40:90].ravel(), minlength=2)[1:].argmax() + 1
     after = np.where(labels == nucleus, 0, labels)
-    sample = completed(rerender(dark, labels, after, EditRequest(steps=6, precision="fp32")))
+    sample = run(rerender(dark, labels, after, EditRequest(steps=6, precision="fp32")))
     edited = sample.image
     assert len(sample.provenance["request"]["stain_range"]) == 12, "stored, for the replay"
     new = (edited != dark).any(axis=2)

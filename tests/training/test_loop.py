@@ -55,7 +55,7 @@ def test_a_resumed_run_has_the_weights_of_an_unbroken_one(config, tmp_path, vari
     unbroken = finish(replace(config, out=str(tmp_path / "unbroken")))
     broken = train(config)
     for progress in broken:
-        if progress.record.step == 3:  # one step after the last save: it must be done again
+        if progress.done == 3:  # one step after the last save: it must be done again
             break
     broken.close()
     assert same(unbroken, finish(config))
@@ -142,11 +142,14 @@ def test_a_full_disk_leaves_the_last_good_state(config, tmp_path) -> None:
 def test_a_run_leaves_checkpoint_log_plot_and_grids(config) -> None:
     seen = list(train(config))
     out = Path(config.out)
-    assert [p.record.step for p in seen] == [1, 2, 3, 4]
-    assert [p.saved for p in seen] == [False, True, False, True]
-    assert [p.record.held_out_loss is not None for p in seen] == [False, True, False, True]
-    assert [r.step for r in read_log(out)] == [1, 2, 3, 4]
-    assert read_log(out)[1].held_out_loss == pytest.approx(seen[1].record.held_out_loss, rel=1e-5)
+    assert [(p.done, p.total) for p in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    log = read_log(out)
+    assert [r.step for r in log] == [1, 2, 3, 4]
+    assert [r.held_out_loss is not None for r in log] == [False, True, False, True]
+    assert seen[1].note == f"step 2: held-out loss {log[1].held_out_loss:.4f}"
+    assert [f"loss {r.loss:.4f}, " in p.detail for r, p in zip(log, seen, strict=True)] == [
+        True
+    ] * 4
     assert sorted(p.name for p in (out / "grids").iterdir()) == ["0000002.png", "0000004.png"]
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert list((out / "tensorboard").iterdir())
@@ -196,8 +199,9 @@ def test_a_run_can_begin_with_the_weights_of_another(config, tmp_path) -> None:
 def test_the_held_out_loss_falls(config) -> None:
     """On the same crops and noise each time, so that little training is enough to see it."""
     stage = Stage(steps=60, crop_px=64, batch_crops=4, warmup_steps=2)
-    run = train(replace(config, stages=(stage,), save_steps=20))
-    losses = [p.record.held_out_loss for p in run if p.saved]
+    finish(replace(config, stages=(stage,), save_steps=20))
+    log = read_log(Path(config.out))
+    losses = [r.held_out_loss for r in log if r.held_out_loss is not None]
     assert len(losses) == 3
     assert losses[2] < losses[1] < losses[0]
 

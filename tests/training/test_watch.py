@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.text import duration
 from napari_nudiff.training.config import Stage, TrainConfig
 from napari_nudiff.training.records import LOG, Record, RunLog, read_log
-from napari_nudiff.training.watch import bars, describe_run, duration, read_run
+from napari_nudiff.training.watch import bars, describe_run, read_run
 
 CONFIG = TrainConfig(stages=(Stage(steps=100, batch_crops=16),), log_steps=10)
 

@@ -21,26 +21,18 @@ from napari_nudiff.dataset.sample import read_sample, write_sample
 from napari_nudiff.dataset.survey import PrepareConfig, survey
 from napari_nudiff.dataset.writers import FORMATS
 from napari_nudiff.dataset.writers.qupath import labels_to_geojson
-from napari_nudiff.synthesis.pipeline import completed, render
+from napari_nudiff.synthesis.pipeline import render
 from napari_nudiff.synthesis.request import RenderRequest
 from napari_nudiff.training.tiles import tiles_of
 from napari_nudiff.ui.readers import get_reader, pair_layers
 from napari_nudiff.ui.writers import write_geojson, write_mat, write_nudiff
+from napari_nudiff.work import run
 
 WITHOUT = {"cellpose", "stardist", "ome-tiff"}
 """Formats of label images, which have no place for classes."""
 
 PLACES = {(60, 60): "tumour", (60, 180): "stroma", (180, 60): "", (180, 180): "tumour"}
 """A pixel of each nucleus, and its class."""
-
-
-def finished(work):
-    """What a generator returns."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            return stop.value
 
 
 def seen(layout: Layout, default: str = "") -> dict[tuple[int, int], str]:
@@ -85,7 +77,7 @@ def test_the_class_of_a_nucleus_survives_from_a_lab_to_what_other_programs_read(
 
     # A render of it, in a file, as layers, saved from there, and beside its request.
     request = RenderRequest(checkpoint=tiny_checkpoint("image"), steps=1, seed=1)
-    made = completed(render(pair.layout, request))
+    made = run(render(pair.layout, request))
     assert seen(made.layout) == PLACES
     shown = [
         (data, Labels(data, **about).as_layer_data_tuple()[1], kind)
@@ -104,9 +96,9 @@ def test_the_class_of_a_nucleus_survives_from_a_lab_to_what_other_programs_read(
     formats = tuple(name for name, form in FORMATS.items() if available(form))
     candidates = find_candidates(tmp_path / "made")
     options = ExportOptions(formats=formats)
-    plan = finished(plan_set(candidates, options))
+    plan = run(plan_set(candidates, options))
     assert plan.class_names == ("nucleus", "stroma", "tumour")
-    finished(write_set(tmp_path / "out", candidates, plan))
+    run(write_set(tmp_path / "out", candidates, plan))
     wanted = {at: name or "nucleus" for at, name in PLACES.items()}
     for name in set(formats) - WITHOUT:
         (found,) = FORMATS[name].read(tmp_path / "out" / name)

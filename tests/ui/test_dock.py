@@ -5,9 +5,9 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_nudiff.dataset.sample import unpack_layout
-from napari_nudiff.synthesis.pipeline import completed
 from napari_nudiff.synthesis.replay import request_of
 from napari_nudiff.ui.canvas import PREVIEW_NAME
+from napari_nudiff.work import run
 
 SPATIAL = {
     "scale": (0.25, 0.5),
@@ -69,7 +69,7 @@ def test_the_metadata_is_json_and_makes_the_image_again(viewer, dock, nuclei, cl
     provenance = json.loads(json.dumps(image.metadata["nudiff"]))
     assert provenance == labels.metadata["nudiff"]
     assert np.array_equal(unpack_layout(provenance["layout"]), nuclei)
-    assert np.array_equal(completed(request_of(provenance)).image, image.data)
+    assert np.array_equal(run(request_of(provenance)).image, image.data)
 
 
 def test_the_layout_and_the_selection_stay_as_they_were(viewer, dock, nuclei, click, idle) -> None:
@@ -165,7 +165,7 @@ def test_cancel_ends_within_a_step_and_leaves_the_layers(
     layout = viewer.add_labels(nuclei)
     dock.session.rendering.steps = 1000
     steps = []
-    dock.session.progressed.connect(lambda progress, source: steps.append(progress.step))
+    dock.session.progressed.connect(lambda progress, source: steps.append(progress.done))
     click(dock.run_panel.render)
     qtbot.waitUntil(lambda: bool(steps) and steps[-1] >= 1, timeout=60_000)
     told = len(steps)

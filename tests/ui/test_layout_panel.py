@@ -9,8 +9,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_nudiff.nuclei.inspection import inspect_layout
 from napari_nudiff.session import Session
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import JobQueue
+from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.ui import layout_check
 from napari_nudiff.ui.canvas import Canvas
 from napari_nudiff.ui.panels.layout_panel import LayoutPanel

@@ -1,5 +1,8 @@
 """Opening, closing, keys, and two windows."""
 
+import subprocess
+import sys
+
 from qtpy.QtCore import Qt, QThreadPool
 
 
@@ -54,7 +57,7 @@ def test_closing_the_dock_stops_the_render(viewer, dock, nuclei, click, qtbot) -
     layout = viewer.add_labels(nuclei)
     dock.session.rendering.steps = 1000
     steps = []
-    dock.session.progressed.connect(lambda progress, source: steps.append(progress.step))
+    dock.session.progressed.connect(lambda progress, source: steps.append(progress.done))
     click(dock.run_panel.render)
     qtbot.waitUntil(lambda: bool(steps) and steps[-1] >= 1, timeout=60_000)
     viewer.window.remove_dock_widget(dock)
@@ -71,7 +74,7 @@ def test_closing_the_viewer_stops_the_render(
     viewer.add_labels(nuclei)
     dock.session.rendering.steps = 1000
     steps = []
-    dock.session.progressed.connect(lambda progress, source: steps.append(progress.step))
+    dock.session.progressed.connect(lambda progress, source: steps.append(progress.done))
     click(dock.run_panel.render)
     qtbot.waitUntil(lambda: bool(steps) and steps[-1] >= 1, timeout=60_000)
     viewer.close()
@@ -110,3 +113,27 @@ def test_a_waiting_render_is_cancelled_at_once(
     assert not docks[1].session.busy
     idle(docks[0])
     assert [len(viewer.layers) for viewer in viewers] == [3, 1]
+
+
+OPENED = """
+import os, sys
+import napari
+from napari_nudiff.ui.dock import SynthesisDock
+
+dock = SynthesisDock(napari.Viewer(show=False))
+dock.studio.new_layout()
+dock.session.rendering.steps = 0
+dock.studio.failed.connect(lambda error: print(error))
+dock.studio.render()
+print("torch" in sys.modules, dock.session.busy, flush=True)
+os._exit(0)  # as it is: what napari does at the end is not of interest here
+"""
+
+
+def test_the_dock_opens_and_refuses_a_bad_setting_without_torch() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OPENED], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == ["steps is 0; expected 1 to 1000.", "False False"], (
+        done.stderr
+    )

@@ -15,14 +15,14 @@ from napari_nudiff.checkpoints import (
     find_checkpoint,
     list_checkpoints,
     local_path,
-    size_text,
 )
 from napari_nudiff.session.catalogue import catalogue
 from napari_nudiff.session.jobs import Job
-from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.text import size_text
 from napari_nudiff.ui.executor import device_queue, models
 from napari_nudiff.ui.models_dock import ModelsDock
 from napari_nudiff.ui.widgets.checkpoint_combo import CheckpointCombo
+from napari_nudiff.work import Progress
 
 from ..checkpoints import conftest as checkpoints_of_the_lab
 
@@ -146,12 +146,12 @@ def test_a_download_that_fails_is_explained_until_it_is_read(
 
 
 def test_nothing_waits_for_the_device(remote, panel, click, until) -> None:
-    def busy(job: Job):
-        while not job.cancel_requested:
+    def busy():
+        while True:
             time.sleep(0.01)
-            yield Progress("render", 0, 0)
+            yield Progress("render")
 
-    render = Job(busy)
+    render = Job(busy())
     device_queue().add(render)
     panel.list.choose(NAME)
     click(panel.fetch)

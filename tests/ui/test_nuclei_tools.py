@@ -9,10 +9,11 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.session import Session
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import JobQueue
+from napari_nudiff.session.jobs import InlineExecutor, JobQueue
 from napari_nudiff.ui.canvas import Canvas
+from napari_nudiff.ui.frame import Frame
 from napari_nudiff.ui.panels.nuclei_panel import NucleiPanel
 
 from .mouse import ALT, CONTROL, SHIFT, Mouse
@@ -447,7 +448,7 @@ WAYS_OUT = {
 
 @pytest.mark.parametrize("way", WAYS_OUT)
 @pytest.mark.parametrize("mode", ["pan_zoom", "paint", "pick"])
-def test_leaving_a_tool_gives_back_everything(viewer, open_bench, way, mode) -> None:
+def test_leaving_a_tool_gives_back_everything(viewer, open_bench, qtbot, way, mode) -> None:
     viewer.add_labels(np.zeros((96, 128), dtype=np.int32), name="other")
     bench = open_bench()
     bench.layer.mode = mode
@@ -457,13 +458,32 @@ def test_leaving_a_tool_gives_back_everything(viewer, open_bench, way, mode) -> 
     assert callbacks(bench.layer) != before
     assert bench.panel.tool_bar.tools["ellipse"].isChecked()
     WAYS_OUT[way](bench, viewer)
+    qtbot.waitUntil(lambda: bench.panel.toolbox.active == "")
     assert bench.layer.mode == mode
     assert callbacks(bench.layer) == before
     assert bench.layer.mouse_pan == (mode == "pan_zoom")
     assert bench.layer.cursor == cursor
-    assert bench.panel.toolbox.active == ""
     if way != "close":
         assert not bench.panel.tool_bar.tools["ellipse"].isChecked()
+
+
+def test_a_render_that_appears_leaves_the_tool_in_the_hand(viewer, bench, qtbot) -> None:
+    bench.take("ellipse")
+    canvas, image = Canvas(viewer), np.zeros((96, 128, 3), dtype=np.uint8)
+    sample = Pair(Layout(layout()), image, provenance={"request": {"seed": 1}})
+    for show in (
+        lambda: canvas.show_preview(image, Frame("mine")),
+        lambda: canvas.add_pair(sample, Frame("mine")),
+        lambda: canvas.show_outlines(bench.layer),
+    ):
+        count = len(np.unique(bench.layer.data))
+        show()
+        qtbot.wait(20)
+        assert bench.panel.toolbox.active == "ellipse"
+        x = 10 * count
+        bench.mouse.drag((40, x), (48, x + 6))
+        assert len(np.unique(bench.layer.data)) == count + 1
+    canvas.close()
 
 
 @pytest.mark.parametrize("mode", ["paint", "erase", "fill", "pick", "transform"])

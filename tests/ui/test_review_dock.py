@@ -437,7 +437,7 @@ def test_results_without_a_study_are_the_grades(dock, made, begin, press) -> Non
     assert "Add images first" in dock.results.words.text()
     begin()
     dock.results.show_button.click()
-    assert "Nobody has graded" in dock.results.words.text()
+    assert "Nothing has been graded" in dock.results.words.text()
     press("4")
     dock.results.show_button.click()
     assert dock.results.words.text() == "ann: 1 graded, realism 4.0, 0 flagged"

@@ -12,6 +12,7 @@ from napari_nudiff.dataset.export.writing import write_set
 from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.ui.readers import get_reader
+from napari_nudiff.work import run
 
 
 def sample_of(seed: int, side: int = 64) -> Pair:
@@ -27,14 +28,6 @@ def sample_of(seed: int, side: int = 64) -> Pair:
         "um_per_px": 0.25,
     }
     return Pair(Layout(labels), image, provenance=provenance)
-
-
-def run(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QApplication
 
 from napari_nudiff.dataset.pyramid import open_pyramid
 from napari_nudiff.nuclei import editing
-from napari_nudiff.synthesis.pipeline import completed
 from napari_nudiff.synthesis.replay import request_of
 from napari_nudiff.ui.canvas import OUTLINES_NAME, PREVIEW_NAME
+from napari_nudiff.work import run
 
 
 def names(viewer) -> list[str]:
@@ -174,7 +174,7 @@ def test_what_changed_is_rendered_again_and_every_other_pixel_stays(
     rows, cols = np.mgrid[: differs.shape[0], : differs.shape[1]]
     near = np.hypot(rows - 17, cols - 17) < 8 * 1.5 + 13
     assert not differs[~near].any()
-    again = completed(request_of(json.loads(json.dumps(sample.provenance))))
+    again = run(request_of(json.loads(json.dumps(sample.provenance))))
     assert np.array_equal(again.image, sample.image)
 
 

@@ -17,7 +17,6 @@ from napari_nudiff.checkpoints.inventory import (
     State,
     free_bytes,
     is_removable,
-    size_text,
     state_of,
     used_bytes,
 )
@@ -59,7 +58,6 @@ __all__ = [
     "needs_fetching",
     "remove_checkpoint",
     "set_base_url",
-    "size_text",
     "state_of",
     "unload_models",
     "used_bytes",

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from napari_nudiff.errors import CheckpointError
 from napari_nudiff.files import atomic_path
+
+_LOCK_TIMEOUT_S = 30.0
 
 
 def cache_folder() -> Path:
@@ -56,6 +62,28 @@ def write_json(name: str, values: object) -> None:
     """
     with atomic_path(cache_folder() / name, CheckpointError) as staged:
         staged.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Keep other processes from changing a file of the cache at the same time.
+
+    Raises
+    ------
+    CheckpointError
+        The cache cannot be written to, or another process does not let go of the file.
+    """
+    path = cache_folder() / f"{name}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=_LOCK_TIMEOUT_S).acquire()
+    except (OSError, Timeout) as error:
+        raise CheckpointError(
+            f"{cache_folder() / name} cannot be changed: {error}. Nothing was changed. Close other "
+            "programs that use it, or check that the folder can be written to."
+        ) from error
+    with lock:
+        yield
 
 
 def unreadable(name: str, why: object) -> CheckpointError:

@@ -183,8 +183,12 @@ def _transfer(
         progress.total = checkpoint.size_bytes
         progress.update(0)  # a chance to cancel while the server cannot be reached
     source = _of_folder(url) if url.startswith("file:") else _of_server(checkpoint, url)
+    received = 0
     with open(target, "wb") as file:
         for chunk in source:
+            received += len(chunk)
+            if received > checkpoint.size_bytes:
+                raise _failure(checkpoint, url, _TooLongError())
             file.write(chunk)
             if progress is not None:
                 progress.update(len(chunk))
@@ -197,12 +201,26 @@ def _of_folder(url: str) -> Iterator[bytes]:
 
 def _of_server(checkpoint: Checkpoint, url: str) -> Iterator[bytes]:
     import requests
+    import urllib3
 
-    with requests.get(url, stream=True, timeout=_TIMEOUT_S) as answer:
+    # Files are compressed already, and their size is known as they are.
+    plain = {"Accept-Encoding": "identity"}
+    with requests.get(url, headers=plain, stream=True, timeout=_TIMEOUT_S) as answer:
         if 400 <= answer.status_code < 500 and answer.status_code not in _PASSING:
             raise _failure(checkpoint, url, requests.HTTPError(response=answer))
         answer.raise_for_status()
-        yield from answer.iter_content(_CHUNK_BYTES)
+        # What is there at once, so that a cancel acts on a slow server, too. What requests raises
+        # in iter_content, urllib3 raises here.
+        try:
+            yield from iter(partial(answer.raw.read1, _CHUNK_BYTES), b"")
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise requests.ReadTimeout(error) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.exceptions.ChunkedEncodingError(error) from error
+
+
+class _TooLongError(Exception):
+    """A server sends more than a file has."""
 
 
 def _failure(checkpoint: Checkpoint, url: str, error: Exception) -> DownloadError:
@@ -226,11 +244,14 @@ def _diagnosis(checkpoint: Checkpoint, error: Exception) -> tuple[str, str]:
         return reason, "Check the network, the proxy and the base address"
     if isinstance(error, exceptions.RequestException):
         return f"the transfer broke off ({str(error)[:300]})", "Try again"
+    if isinstance(error, _TooLongError):
+        what = f"more arrived than the {checkpoint.size_bytes} bytes that are registered"
+        return what, "It was deleted. Contact the owner of the server"
     if isinstance(error, FileNotFoundError):
         what = "there is no such file in that folder"
         return what, "Check the base address (NUDIFF_BASE_URL or the preferences)"
     if isinstance(error, ValueError):
         what = f"what arrived has not the registered sha256 {checkpoint.sha256[:12]}…"
-        return what, "It was deleted. Try again; if it stays so, tell who runs that server"
+        return what, "It was deleted. Try again; if that fails too, contact the owner of the server"
     what = f"it cannot be stored in {cache_folder()} ({error})"
     return what, "Make room there, or set NUDIFF_CACHE to a folder that can be written to"

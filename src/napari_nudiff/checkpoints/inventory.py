@@ -56,13 +56,5 @@ def free_bytes() -> int:
         raise CheckpointError(f"Cannot ask the disk of {folder}: {error}.") from error
 
 
-def size_text(size_bytes: float) -> str:
-    """A size for people, in decimal units: "15.3 MB"."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
-        if size_bytes >= scale:
-            return f"{size_bytes / scale:.1f} {unit}"
-    return f"{size_bytes / 1e3:.0f} kB"
-
-
 def _existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.parents) if place.exists())

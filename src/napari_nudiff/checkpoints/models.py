@@ -22,7 +22,7 @@ from napari_nudiff.nuclei.descriptors import UM_PER_PX
 if TYPE_CHECKING:
     from napari_nudiff.diffusion.weights import Model
 
-_OFFICIAL_SUFFIXES = (".pt", ".pth")
+_OFFICIAL_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar")  # as in .pt.tar
 
 
 def find_checkpoint(name: str | os.PathLike[str]) -> Checkpoint:
@@ -31,7 +31,7 @@ def find_checkpoint(name: str | os.PathLike[str]) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        There is none of this name, or the file is no checkpoint.
+        No model has this name, or the file is not a checkpoint.
     """
     name = os.fspath(name)
     # The user's own list comes last: if it is damaged, the rest still works.
@@ -107,7 +107,8 @@ def describe_file(path: Path) -> Checkpoint:
     """
     from napari_nudiff.diffusion.weights import read_header
 
-    # The authors' files have no header: their shapes tell, and `load_model` will want them next.
+    # The authors' files have no header: their shapes identify them, and `load_model`
+    # needs them next.
     sha256 = fingerprint(path)
     header = _loaded(path, sha256).header if is_official(path) else read_header(path)
     card = header.card

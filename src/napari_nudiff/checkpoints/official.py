@@ -16,7 +16,7 @@ _ADVICE = (
     "napari-nudiff."
 )
 _AGAIN = "Copy or download it again."
-_WITHOUT_CODE = "Ask whoever made it for the weights alone (a state_dict)."
+_WITHOUT_CODE = "Ask its author for the weights alone (a state_dict)."
 
 
 def open_official(path: Path, head_channels: int) -> Model:
@@ -26,7 +26,7 @@ def open_official(path: Path, head_channels: int) -> Model:
     ----------
     path : Path
     head_channels : int
-        Width of an attention head, which the file does not tell.
+        Width of an attention head, which is not in the file.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from napari_nudiff.checkpoints.models import (
     is_path,
     load_file,
 )
-from napari_nudiff.checkpoints.registry import Checkpoint, list_checkpoints, read_own, write_own
+from napari_nudiff.checkpoints.registry import Checkpoint, list_checkpoints, own_changed
 from napari_nudiff.errors import CheckpointError
 from napari_nudiff.files import atomic_path
 
@@ -49,7 +49,7 @@ def add_checkpoint(
     licence : str
         Of the weights; "unknown" takes what the file says.
     head_channels : int
-        Width of an attention head of an authors' network, which the file does not tell.
+        Width of an attention head of an authors' network, which is not in the file.
 
     Returns
     -------
@@ -76,7 +76,9 @@ def add_checkpoint(
         added = replace(describe_file(staged), name=name, file=target.name)
         if licence != "unknown":
             added = replace(added, licence=licence)
-        write_own([*read_own(), added])  # if this fails, the copy goes too
+        with own_changed() as listed:  # if this fails, the copy goes too
+            _require_new(name)  # still
+            listed.append(added)
     return added
 
 
@@ -96,7 +98,8 @@ def remove_checkpoint(name: str) -> None:
             f"{name} was not added or fetched, so it cannot be removed. Nothing was changed."
         )
     if checkpoint.own:
-        write_own([c for c in read_own() if c.name != name])
+        with own_changed() as listed:
+            listed[:] = [c for c in listed if c.name != name]
     elif local_path(checkpoint) is None:
         raise CheckpointError(f"{name} is not in the cache; there is nothing to remove.")
     path = place_of(checkpoint)
@@ -113,7 +116,7 @@ def _require_new(name: str) -> None:
             "are needed, a letter or digit first and no file suffix last. Nothing was added; give "
             "another name."
         )
-    # File systems may not tell upper from lower case.
+    # Some file systems ignore case.
     if name.lower() in {c.name.lower() for c in list_checkpoints()}:
         raise CheckpointError(
             f"There is a checkpoint {name!r} already. Nothing was added; give another name, or "

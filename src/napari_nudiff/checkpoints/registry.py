@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from napari_nudiff.checkpoints.cache import read_json, unreadable, write_json
+from napari_nudiff.checkpoints.cache import locked, read_json, unreadable, write_json
 from napari_nudiff.errors import CheckpointError
 
 _PACKAGED = Path(__file__).parents[1] / "checkpoints.toml"
@@ -71,6 +73,8 @@ class Checkpoint:
     def __post_init__(self) -> None:
         for name in ("stain_low", "stain_high", "conditions"):  # files have lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.own and (self.file in ("", "..") or self.file != PurePath(self.file).name):
+            raise ValueError(f"file is {self.file!r}; expected the name of a file, no folder")
 
     def makes(self, um_per_px: float) -> bool:
         """Whether it makes images of this resolution: any that it is given, or its own."""
@@ -158,12 +162,16 @@ def read_own() -> list[Checkpoint]:
         raise unreadable(_OWN, error) from error
 
 
-def write_own(checkpoints: list[Checkpoint]) -> None:
-    """Store which checkpoints the user added.
+@contextmanager
+def own_changed() -> Iterator[list[Checkpoint]]:
+    """The checkpoints that the user added, to be changed; another process waits for the end.
 
     Raises
     ------
     CheckpointError
-        The list cannot be written; the old one stays.
+        The list cannot be read or written; the old one stays.
     """
-    write_json(_OWN, [asdict(checkpoint) for checkpoint in checkpoints])
+    with locked(_OWN):
+        checkpoints = read_own()
+        yield checkpoints
+        write_json(_OWN, [asdict(checkpoint) for checkpoint in checkpoints])

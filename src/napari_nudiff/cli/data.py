@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.cli.progress import watched
 from napari_nudiff.errors import RequestError
 
 if TYPE_CHECKING:
@@ -104,10 +105,8 @@ def train_segmenter(args: argparse.Namespace) -> None:
     if args.also_at:
         pairs += [as_sharp_as(pair, args.also_at) for pair in pairs]
     config = SegmenterConfig(steps=args.steps, seed=args.seed)
-    with tqdm(total=args.steps, unit="step", disable=args.quiet) as bar:
-        for progress in train(pairs, args.out, config, args.device):
-            bar.update(progress.step - bar.n)
-            bar.set_postfix(loss=f"{progress.loss:.3f}")
+    work = train(pairs, args.out, config, args.device)
+    watched(work, name="training", quiet=args.quiet)
     print(f"{args.out}: a segmenter for `nudiff data prepare --segmenter`")
 
 

@@ -7,9 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.cli.progress import watched
 from napari_nudiff.synthesis.defaults import GUIDANCE, RENDER_STEPS
 
 
@@ -48,7 +47,7 @@ def evaluate_pairs(args: argparse.Namespace) -> None:
     """``nudiff evaluate pairs``."""
     from napari_nudiff.evaluation.plots import check_plots
     from napari_nudiff.evaluation.report import write_report
-    from napari_nudiff.evaluation.study import Study, StudyConfig
+    from napari_nudiff.evaluation.study import StudyConfig
     from napari_nudiff.evaluation.study import evaluate_pairs as evaluate
     from napari_nudiff.evaluation.verdicts import verdicts
 
@@ -56,14 +55,7 @@ def evaluate_pairs(args: argparse.Namespace) -> None:
     values = {f.name: getattr(args, f.name) for f in fields(StudyConfig)}
     values["held_out"] = tuple(args.held_out or ())
     config = StudyConfig(**{k: v for k, v in values.items() if v is not None})
-    with tqdm(disable=args.quiet) as bar:
-        for progress in evaluate(config):
-            if isinstance(progress, Study):
-                study = progress
-                continue
-            bar.set_description_str(progress.stage)
-            bar.total, bar.n = progress.steps, progress.step
-            bar.refresh()
+    study = watched(evaluate(config), quiet=args.quiet)
     path = write_report(study)
     for verdict in verdicts(study):
         print(f"{verdict.question} {verdict.answer}. {verdict.why}")

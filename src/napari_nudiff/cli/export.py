@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.cli.progress import watched
 from napari_nudiff.errors import DatasetError, RequestError
 
 if TYPE_CHECKING:
     from napari_nudiff.dataset.export.options import ExportOptions
-    from napari_nudiff.dataset.export.plan import Plan, Step
+    from napari_nudiff.dataset.export.plan import Plan
     from napari_nudiff.dataset.pair import Pair, PairRef
     from napari_nudiff.dataset.problems import Problem
     from napari_nudiff.dataset.review import Grade
-
-    Made = TypeVar("Made")
 
 _SHOWN = 20  # problems of a set
 _ROUNDING = 0.5  # grey levels in the mean: another processor, device or number of threads
@@ -59,13 +58,13 @@ def write(args: argparse.Namespace) -> None:
     candidates = _candidates(args)
     grades = _grades(args)
     planning = plan_set(candidates, options, grades, skip_bad=args.skip_bad)
-    plan = _watched(planning, args.quiet)
+    plan = watched(planning, quiet=args.quiet, unit="pair")
     print(_summary(plan))
     if not args.dry_run:
         writing = write_set(
             args.out, candidates, plan, overwrite=args.overwrite, restart=args.restart
         )
-        print(_watched(writing, args.quiet))
+        print(watched(writing, quiet=args.quiet, unit="pair"))
 
 
 def verify(args: argparse.Namespace) -> None:
@@ -73,7 +72,7 @@ def verify(args: argparse.Namespace) -> None:
     from napari_nudiff.dataset.export.verification import verify_set
     from napari_nudiff.dataset.problems import is_error
 
-    problems = _watched(verify_set(args.folder), args.quiet)
+    problems = watched(verify_set(args.folder), quiet=args.quiet, unit="file")
     if args.rerender:
         problems += _rerendered(args.folder, args.rerender, args.quiet)
     for problem in problems[:_SHOWN]:
@@ -180,29 +179,6 @@ def _summary(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _watched(steps: Generator[Step, None, Made], is_quiet: bool) -> Made:
-    """Run to the end, with a bar for each stage."""
-    bar: tqdm[Any] | None = None
-    try:
-        while True:
-            step = next(steps)
-            if bar is None or bar.desc != f"{step.stage}: ":
-                if bar is not None:
-                    bar.update(bar.total - bar.n)
-                    bar.close()
-                bar = tqdm(total=step.total, desc=step.stage, disable=is_quiet)
-                bar.set_description(step.stage)
-            bar.update(step.done - bar.n)
-    except StopIteration as stop:
-        if bar is not None:
-            bar.update(bar.total - bar.n)
-        made: Made = stop.value
-        return made
-    finally:
-        if bar is not None:
-            bar.close()
-
-
 # Verifying
 
 
@@ -227,14 +203,18 @@ def _compared(name: str, provenance: dict[str, Any], image: Any) -> Iterable[Pro
     from napari_nudiff.dataset.problems import Problem
     from napari_nudiff.errors import NudiffError
     from napari_nudiff.synthesis.device import using_threads
-    from napari_nudiff.synthesis.pipeline import completed
     from napari_nudiff.synthesis.replay import request_of
+    from napari_nudiff.work import run
 
+    notes: list[str] = []
     try:
         with using_threads(provenance.get("threads")):
-            again = completed(request_of(provenance)).image
+            work = request_of(provenance)
+            again = run(work, lambda progress: notes.append(progress.note)).image
     except NudiffError as error:
-        yield Problem("warning", name, "cannot be made again here", str(error))
+        notes, again = [str(error)], None
+    if again is None or any(notes):  # with less memory, it is made in another way
+        yield Problem("warning", name, "cannot be made again here", " ".join(filter(None, notes)))
         return
     off = np.abs(np.asarray(again, int) - image)
     if not off.any():

@@ -11,19 +11,22 @@ import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tqdm import tqdm
 
 from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.cli.progress import NOTE, watched
 from napari_nudiff.errors import DatasetError, RequestError
+from napari_nudiff.text import duration
 
 if TYPE_CHECKING:
     from napari_nudiff.synthesis.generation_plan import GenerationPlan
+    from napari_nudiff.work import Work
 
 _LOOK_S = 0.5  # between two looks at what the processes have made
 _BYTES_PER_PX = 3.0  # of a pair: PNG, labels and provenance
@@ -78,24 +81,11 @@ def generate(args: argparse.Namespace) -> None:
 
 def _make(plan: GenerationPlan, args: argparse.Namespace, share: _Share) -> None:
     """Make a share in this process."""
-    from napari_nudiff.synthesis.generation import Made
     from napari_nudiff.synthesis.generation import generate as run
 
     _take_gpu()
-    own, missing = _own_and_missing(plan, args.out, share)
-    with closing(run(plan, args.out, rank=share.rank, ranks=share.ranks)) as steps:
-        first = next(steps, None)  # what is wrong is told before there is a bar
-        with _bar(own, missing, args.quiet) as bar:
-            for told in chain([first], steps):
-                _stop_without_parent()
-                if isinstance(told, Made):
-                    bar.update(told.done - bar.n)
-
-
-def _bar(own: Sequence[int], missing: Sequence[int], quiet: bool) -> Any:
-    """Progress over a share; what was there before is no measure of the speed."""
-    there = len(own) - len(missing)
-    return tqdm(total=len(own), initial=there, unit="pair", disable=quiet or not missing)
+    work = run(plan, args.out, rank=share.rank, ranks=share.ranks)
+    watched(_beside_parent(work), quiet=args.quiet, unit="pair")
 
 
 def _own_and_missing(plan: GenerationPlan, out: Path, share: _Share) -> tuple[range, list[int]]:
@@ -271,7 +261,6 @@ def _image_files(path: Path) -> list[tuple[Path, float | None]]:
 def _estimate(plan: GenerationPlan, out: Path, share: _Share, processes: int) -> str:
     """What is there, and what the rest takes."""
     from napari_nudiff.synthesis.generation import with_fingerprints
-    from napari_nudiff.training.watch import duration
 
     plan = with_fingerprints(plan)
     own, missing = _own_and_missing(plan, out, share)
@@ -295,13 +284,13 @@ def _seconds_each(plan: GenerationPlan, missing: Sequence[int]) -> float:
     """Time that a pair takes in one process, the models being loaded."""
     from napari_nudiff.synthesis.device import using_threads
     from napari_nudiff.synthesis.generation import make
+    from napari_nudiff.work import run
 
     _take_gpu()
     with using_threads(1):
         for number in (missing[0], missing[-1]):  # the first loads the models
             began_s = time.monotonic()
-            for _ in make(plan, number):
-                pass
+            run(make(plan, number))
     return time.monotonic() - began_s
 
 
@@ -345,22 +334,35 @@ def _launch(args: argparse.Namespace, plan: GenerationPlan, share: _Share, count
     own, missing = _own_and_missing(plan, args.out, share)
     if not missing:
         return
-    with ExitStack() as started:
-        processes = [
-            started.enter_context(_start(args, share, number, count)) for number in range(count)
-        ]
+    with TemporaryDirectory() as folder:
+        children = [_start(args, share, number, count, Path(folder)) for number in range(count)]
         try:
-            with _bar(own, missing, args.quiet) as bar:
-                _watch(processes, _Queues(args.out, missing, count * share.ranks), bar)
+            there = len(own) - len(missing)  # no measure of the speed
+            with tqdm(total=len(own), initial=there, unit="pair", disable=args.quiet) as bar:
+                _watch(children, _Queues(args.out, missing, count * share.ranks), bar)
         finally:
-            for process in processes:
-                if process.poll() is None:
-                    process.terminate()
-            for process in processes:
-                process.wait()
-        if any(process.returncode for process in processes):
-            said = _message(processes).removesuffix(GO_ON).strip()
+            for child in children:
+                if child.process.poll() is None:
+                    child.process.terminate()
+            for child in children:
+                child.process.wait()
+        if any(child.process.returncode for child in children):
+            said = _message(children).removesuffix(GO_ON).strip()
             raise DatasetError(f"One of {count} processes stopped: {said} {GO_ON}")
+
+
+class _Child(NamedTuple):
+    """One of several processes, and the file that it writes its messages into.
+
+    A pipe that nobody reads would fill, and stop it.
+    """
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def lines(self) -> list[str]:
+        """What it has said by now."""
+        return self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
 
 
 class _Queues:
@@ -385,24 +387,27 @@ class _Queues:
         return before - len(queue)
 
 
-def _watch(processes: Sequence[subprocess.Popen[str]], queues: _Queues, bar: Any) -> None:
+def _watch(children: Sequence[_Child], queues: _Queues, bar: Any) -> None:
     """Show what is made until all processes have ended, or one has failed."""
-    working = True
+    working, noted = True, set[str]()
     while working:
         time.sleep(_LOOK_S)
-        states = [process.poll() for process in processes]
+        states = [child.process.poll() for child in children]
         working = None in states and not any(states)
         if made := queues.made():  # after the states: what the last ones made counts, too
             bar.update(made)
         else:
             bar.refresh()  # an update by 0 would count as time that nothing took
+        said = dict.fromkeys(line for child in children for line in child.lines())
+        for note in [line for line in said if line.startswith(NOTE) and line not in noted]:
+            noted.add(note)
+            bar.write(note, file=sys.stderr)
 
 
-def _message(processes: Sequence[subprocess.Popen[str]]) -> str:
+def _message(children: Sequence[_Child]) -> str:
     """What the process said that stopped by itself; the others were stopped because of it."""
-    failed = min(processes, key=lambda process: -process.returncode)
-    assert failed.stderr is not None
-    lines = failed.stderr.read().strip().splitlines() or [f"exit status {failed.returncode}."]
+    failed = min(children, key=lambda child: -child.process.returncode)
+    lines = failed.lines() or [f"exit status {failed.process.returncode}."]
     return lines[-1].removeprefix("nudiff: ")
 
 
@@ -416,15 +421,18 @@ def _take_gpu() -> None:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
 
 
-def _stop_without_parent() -> None:
-    """End with the process that started this one, however it ended."""
-    if _PARENT in os.environ and os.getppid() != int(os.environ[_PARENT]):
-        raise DatasetError("The process that shared the work out is gone.")
+def _beside_parent(work: Work[None]) -> Work[None]:
+    """Work that ends with the process that started this one, however that ended."""
+    with closing(work):
+        for progress in work:
+            if _PARENT in os.environ and os.getppid() != int(os.environ[_PARENT]):
+                raise DatasetError("The process that shared the work out is gone.")
+            yield progress
 
 
 def _start(
-    args: argparse.Namespace, share: _Share, number: int, count: int
-) -> subprocess.Popen[str]:
+    args: argparse.Namespace, share: _Share, number: int, count: int, folder: Path
+) -> _Child:
     """Start one of several processes; each has a core, or a GPU, perhaps with others."""
     rank, ranks = share.rank + share.ranks * number, share.ranks * count
     told = [*args.argv, "--shard", f"{rank + 1}/{ranks}", "--processes", "1", "--quiet"]
@@ -432,7 +440,10 @@ def _start(
     environment = os.environ | {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": str(local)}
     environment[_PARENT] = str(os.getpid())
     command = [sys.executable, "-m", "napari_nudiff.cli", *told]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    environment["PYTHONIOENCODING"] = "utf-8"
+    log = folder / f"{number}.txt"
+    with log.open("wb") as stderr:
+        return _Child(subprocess.Popen(command, env=environment, stderr=stderr), log)
 
 
 # Arguments

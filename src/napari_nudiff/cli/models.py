@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from napari_nudiff import checkpoints
 from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.text import size_text
 
 
 def add_commands(commands: Any) -> None:
@@ -45,7 +46,7 @@ def list_models(args: argparse.Namespace) -> None:
     """``nudiff models list``: the checkpoints that there are."""
     rows = [("name", "role", "size", "state", "um/px", "takes", "licence", "trained on")]
     for c in checkpoints.list_checkpoints():
-        size, state = checkpoints.size_text(c.size_bytes), checkpoints.state_of(c)
+        size, state = size_text(c.size_bytes), checkpoints.state_of(c)
         takes = ", ".join(c.conditions)
         about = (f"{c.um_per_px:g}", takes, c.licence, c.training_data)
         rows.append((c.name, c.role, size, state, *about))
@@ -53,7 +54,7 @@ def list_models(args: argparse.Namespace) -> None:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
-    used = checkpoints.size_text(checkpoints.used_bytes())
+    used = size_text(checkpoints.used_bytes())
     print(f"\ncache: {used} in {checkpoints.cache_folder()}")
 
 

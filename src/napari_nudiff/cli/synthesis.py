@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Generator, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.cli.progress import watched
+from napari_nudiff.diffusion.names import SAMPLER_NAMES
 from napari_nudiff.errors import RequestError
 from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
 
 if TYPE_CHECKING:
     from napari_nudiff.dataset.pair import Pair
     from napari_nudiff.dataset.pyramid import Pyramid
-    from napari_nudiff.synthesis.progress import Progress
     from napari_nudiff.synthesis.request import RenderRequest
-
-    Made = TypeVar("Made")
-    Job = Generator[Progress, None, Made]
+    from napari_nudiff.work import Work
 
 
 def add_commands(commands: Any) -> None:
@@ -86,13 +84,14 @@ class _Task(NamedTuple):
     """A job to run, and what to do with what it makes."""
 
     name: str
-    start: Callable[[], Job[Any]]
+    start: Callable[[], Work[Any]]
     write: Callable[[Any], Path]
 
 
 def _first(path: Path, request: RenderRequest, out: Path) -> _Task:
     """Render a layout: in memory, or a large one on disk."""
-    from napari_nudiff.dataset.images import read_layout
+    from napari_nudiff.dataset.masks import number_nuclei
+    from napari_nudiff.dataset.pixels import read_labels
     from napari_nudiff.dataset.pyramid import open_layout
     from napari_nudiff.synthesis.large import is_large, render_large
     from napari_nudiff.synthesis.pipeline import render as render_layout
@@ -100,7 +99,9 @@ def _first(path: Path, request: RenderRequest, out: Path) -> _Task:
     opened, request = open_layout(path), _at_its_scale(path, request)
     if _is_zarr(out) or is_large(opened.shape):
         return _large(path.stem, out, lambda at: render_large(opened, request, at))
-    labels = opened[:] if _is_zarr(path) else read_layout(path)
+    labels, notes = number_nuclei(opened[:] if _is_zarr(path) else read_labels(path))
+    for note in notes:
+        print(f"{path}: {note}", file=sys.stderr)
     return _small(path.stem, out, lambda: render_layout(labels, request))
 
 
@@ -140,13 +141,13 @@ def _again(stored: Path, out: Path) -> _Task:
     return _small(stored.stem, out, lambda: request_of(provenance))
 
 
-def _small(stem: str, out: Path, start: Callable[[], Job[Pair]]) -> _Task:
+def _small(stem: str, out: Path, start: Callable[[], Work[Pair]]) -> _Task:
     from napari_nudiff.dataset.sample import write_sample
 
     return _Task(stem, start, lambda sample: write_sample(out, stem, sample)[0])
 
 
-def _large(stem: str, out: Path, start: Callable[[Path], Job[Pyramid]]) -> _Task:
+def _large(stem: str, out: Path, start: Callable[[Path], Work[Pyramid]]) -> _Task:
     from napari_nudiff.synthesis.store import require_new
 
     path = out if _is_zarr(out) else out / f"{stem}.zarr"
@@ -161,19 +162,8 @@ def _is_zarr(path: Path) -> bool:
 def _run_all(tasks: Sequence[_Task], args: argparse.Namespace) -> None:
     """Run tasks one after another and write each result as soon as it is there."""
     for task in tasks:
-        print(task.write(_shown(task.start(), task.name, quiet=args.quiet)))
-
-
-def _shown(job: Job[Made], name: str, *, quiet: bool) -> Made:
-    from napari_nudiff.synthesis.pipeline import completed
-
-    with tqdm(desc=name, unit="step", disable=quiet, leave=False) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.total = progress.steps
-            bar.update(progress.step - bar.n)
-
-        return completed(job, show)
+        made = watched(task.start(), name=task.name, quiet=args.quiet, leave=False)
+        print(task.write(made))
 
 
 def _chosen(args: argparse.Namespace) -> dict[str, Any]:
@@ -257,7 +247,7 @@ def _add_synthesis_options(
     p.add_argument("--um-per-px", type=float, metavar="UM", help=um_per_px)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--steps", type=int, default=steps, help="sampling steps, 1 to 1000")
-    p.add_argument("--sampler", default=SAMPLER, help="dpmpp_2m, dpmpp_2m_sde, heun, ddim, ddpm")
+    p.add_argument("--sampler", default=SAMPLER, help=", ".join(SAMPLER_NAMES))
     p.add_argument("--checkpoint", help="name (see: nudiff models list) or file")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     p.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))

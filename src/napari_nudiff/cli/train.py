@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from napari_nudiff.cli.options import add_quiet
+from napari_nudiff.cli.progress import watched
 from napari_nudiff.errors import DatasetError, RequestError
+from napari_nudiff.text import duration
 
 if TYPE_CHECKING:
     from napari_nudiff.training.config import TrainConfig
@@ -44,15 +44,7 @@ def train(args: argparse.Namespace) -> None:
     from napari_nudiff.training.loop import train as run
 
     hidden = args.quiet or os.environ.get("RANK", "0") != "0"
-    with tqdm(total=config.steps, unit="step", disable=hidden) as bar:
-        for progress in run(config, resume=not args.restart):
-            record = progress.record
-            if not bar.n:
-                bar.initial = record.step  # a resumed run does not count what was done before
-            bar.update(record.step - bar.n)
-            bar.set_postfix_str(f"loss {record.loss:.4f}, {record.crops_per_s:.3g} crops/s")
-            if record.held_out_loss is not None:
-                bar.write(f"step {record.step}: held-out loss {record.held_out_loss:.4f}")
+    watched(run(config, resume=not args.restart), quiet=hidden)
 
 
 def watch_run(args: argparse.Namespace) -> None:
@@ -114,7 +106,6 @@ def _config(args: argparse.Namespace) -> TrainConfig:
 
 def _estimate_table(config: TrainConfig) -> str:
     from napari_nudiff.training.estimate import estimate
-    from napari_nudiff.training.watch import duration
 
     made = estimate(config)
     lines = [

@@ -16,6 +16,7 @@ TRAIN, HELD_OUT = "train", "held_out"
 _KNOWN_PATTERNS = (
     re.compile(r"^tnbc_([0-9]+)_[0-9]+", re.IGNORECASE),  # patient
     re.compile(r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})"),  # patient of a TCGA barcode
+    re.compile(r"^(.+) \[(?:d=[0-9.]+,)?x=-?[0-9]+,y=-?[0-9]+"),  # slide of QuPath's tiles
 )
 _TRIES = 200
 

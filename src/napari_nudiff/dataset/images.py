@@ -10,28 +10,26 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.masks import as_rgb
+from napari_nudiff.dataset.pixels import read_image, read_labels
 from napari_nudiff.errors import DatasetError, LayoutError
 from napari_nudiff.files import atomic_path
 from napari_nudiff.nuclei.structure import validate_layout
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Read an RGB image, (H, W, 3) uint8; an alpha channel is dropped.
+    """Read a colour image as `read_image` and `as_rgb` do, (H, W, 3) uint8.
 
     Raises
     ------
     DatasetError
-        The file cannot be read or is no 8-bit RGB image.
+        The file cannot be read or is no colour image.
     """
-    image = _read(Path(path))
-    if image.ndim == 3 and image.shape[2] == 4:
-        image = image[..., :3]
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise DatasetError(
-            f"{path} is {image.dtype} of shape {image.shape}; an 8-bit RGB image (H, W, 3) is "
-            "needed. Convert it and try again."
-        )
-    return np.ascontiguousarray(image)
+    pixels = read_image(path)
+    try:
+        return as_rgb(pixels)[0]
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from error
 
 
 def read_layout(path: Path) -> NDArray[np.integer]:
@@ -44,7 +42,7 @@ def read_layout(path: Path) -> NDArray[np.integer]:
     LayoutError
         It holds something else than instance labels.
     """
-    labels = _read(Path(path))
+    labels = read_labels(path)
     try:
         return validate_layout(labels)
     except LayoutError as error:
@@ -81,16 +79,3 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _read(path: Path) -> NDArray[np.generic]:
-    if not path.is_file():
-        raise DatasetError(f"{path} does not exist or is no file. Check the path.")
-    try:
-        if path.suffix.lower() in {".tif", ".tiff"}:
-            return np.asarray(tifffile.imread(path))
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        return np.asarray(iio.imread(path, plugin="pillow"))
-    except Exception as error:  # the readers raise many types for damaged files
-        raise DatasetError(f"Cannot read {path} as an image: {error}") from error

@@ -17,8 +17,8 @@ _COLOUR_CHANNELS = (3, 4)
 def as_rgb(image: NDArray[Any]) -> tuple[NDArray[np.uint8], list[str]]:
     """An image as (H, W, 3) uint8, and what had to be done for it.
 
-    Planes that come first are moved last, alpha is dropped, 16 bits become 8, and floats are taken
-    where they are on 0..255.
+    Planes that come first are moved last, what is transparent is laid on white, 16 bits become 8
+    (of fewer that are used, all), and floats are taken where they are on 0..255.
 
     Raises
     ------
@@ -32,12 +32,17 @@ def as_rgb(image: NDArray[Any]) -> tuple[NDArray[np.uint8], list[str]]:
         raise DatasetError(
             f"The image has shape {image.shape}; an RGB image (height, width, 3) is needed."
         )
-    image = image[..., :3]
     if image.dtype == np.uint16:
-        notes.append("16-bit image brought to 8 bits")
-        image = (image.astype(np.uint32) + 128) // 257
+        image, note = _from_16_bits(image)
+        notes.append(note)
     elif image.dtype != np.uint8:
         image = _bytes(image)
+    if image.shape[2] == 4:
+        alpha = image[..., 3:].astype(np.uint16)
+        image = image[..., :3]
+        if alpha.min() < 255:
+            notes.append("transparent pixels were laid on white")
+            image = (image * alpha + 255 * (255 - alpha) + 127) // 255
     return np.ascontiguousarray(image, dtype=np.uint8), notes
 
 
@@ -116,6 +121,18 @@ def resample_labels(labels: NDArray[np.integer], factor: float) -> NDArray[np.in
 
 def _scaled(shape: tuple[int, ...], factor: float) -> tuple[int, ...]:
     return tuple(max(1, round(side * factor)) for side in shape)
+
+
+def _from_16_bits(image: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], str]:
+    """Bytes of an image of which cameras and programs may use 8, 10 or 12 bits only."""
+    highest = int(image[..., :3].max())
+    bits = next(n for n in (8, 10, 12, 16) if highest < 1 << n)
+    full = (1 << bits) - 1
+    found = np.minimum((image.astype(np.uint32) * 255 + full // 2) // full, 255)
+    used = "" if bits == 16 else f"; its values are below {1 << bits}, so {bits} of them count"
+    if image.shape[2] == 4:  # alpha may use all of them
+        found[..., 3] = found[..., 3] if int(image[..., 3].max()) <= full else image[..., 3] // 257
+    return found.astype(np.uint8), f"16-bit image brought to 8 bits{used}"
 
 
 def _bytes(image: NDArray[Any]) -> NDArray[np.uint8]:

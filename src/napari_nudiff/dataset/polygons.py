@@ -12,10 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from skimage.draw import polygon as covered_points
+from skimage.measure import points_in_poly
 
 from napari_nudiff.errors import DatasetError
 
 _FEWEST_POINTS = 3
+_REGION_AREAS = 10  # that of the median outline
+_FEWEST_INSIDE = 2
 
 Ring = NDArray[np.float64]  # (n, 2): x, y
 
@@ -78,6 +81,42 @@ def draw_nuclei(
 def lost_note(lost: int) -> tuple[str, ...]:
     """What to say of nuclei that no pixel shows."""
     return (f"{lost} outlines cover no pixel of the image",) if lost else ()
+
+
+def regions_among(nuclei: Sequence[Sequence[Polygon]]) -> list[int]:
+    """Which outlines are regions of interest: far larger than a nucleus, with others in them.
+
+    Parameters
+    ----------
+    nuclei : sequence of sequences of Polygon
+
+    Returns
+    -------
+    list of int
+        Their places in the sequence.
+    """
+    areal = [i for i, polygons in enumerate(nuclei) if polygons]
+    if len(areal) <= _FEWEST_INSIDE:
+        return []
+    points = [np.concatenate([polygon.outline for polygon in nuclei[i]]) for i in areal]
+    lows = np.array([p.min(axis=0) for p in points])
+    highs = np.array([p.max(axis=0) for p in points])
+    areas, centres = np.prod(highs - lows, axis=1), (lows + highs) / 2
+    found = []
+    for place in np.flatnonzero(areas > _REGION_AREAS * np.median(areas)):
+        inside = ((centres > lows[place]) & (centres < highs[place])).all(axis=1)
+        inside[place] = False
+        ring = nuclei[areal[place]][0].outline
+        if np.count_nonzero(points_in_poly(centres[inside], ring)) >= _FEWEST_INSIDE:
+            found.append(areal[place])
+    return found
+
+
+def region_note(names: Sequence[str]) -> tuple[str, ...]:
+    """What to say of regions that were left out."""
+    if not names:
+        return ()
+    return (f"{len(names)} regions with nuclei inside left out: {', '.join(names)}",)
 
 
 def draw_polygon(labels: NDArray[np.int32], polygon: Polygon, number: int) -> None:

@@ -8,6 +8,7 @@ synthetic and hold its provenance.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from napari_nudiff.dataset.images import read_layout
 from napari_nudiff.dataset.ngff import image_metadata, labels_metadata, names_of_labels
+from napari_nudiff.dataset.pixels import is_plain
 from napari_nudiff.dataset.readers.files import plausible_um_per_px, read_um_per_px
 from napari_nudiff.errors import DatasetError, LayoutError
 from napari_nudiff.nuclei.structure import validate_layout
@@ -142,6 +144,8 @@ def open_layout(path: Path) -> LayoutArray:
     opener = _OPENERS.get(path.suffix.lower())
     if opener is None or not path.exists():
         return read_layout(path)
+    if opener is _open_tiff and not is_plain(path):
+        return read_layout(path)
     try:
         labels: LayoutArray = opener(path)
     except Exception as error:  # the readers raise many types for damaged files
@@ -150,6 +154,8 @@ def open_layout(path: Path) -> LayoutArray:
         validate_layout(labels[:1])
     except (LayoutError, IndexError) as error:
         raise LayoutError(f"{path}: {error}") from error
+    except Exception as error:  # pixels are read only now
+        raise DatasetError(f"Cannot read {path} as labels: {error}") from error
     return labels
 
 
@@ -283,8 +289,11 @@ def _levels(group: Any) -> list[zarr.Array[Any]]:
 
 
 def _open_tiff(path: Path) -> Any:
-    opened = zarr.open(tifffile.imread(path, aszarr=True), mode="r")
-    return opened if isinstance(opened, zarr.Array) else opened["0"]
+    store = tifffile.imread(path, aszarr=True)
+    opened = zarr.open(store, mode="r")
+    array = opened if isinstance(opened, zarr.Array) else opened["0"]
+    weakref.finalize(array, store.close)
+    return array
 
 
 def _open_zarr(path: Path) -> Any:

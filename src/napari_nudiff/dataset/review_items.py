@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,10 @@ import numpy as np
 from napari_nudiff.dataset.candidates import find_candidates, find_real
 from napari_nudiff.dataset.masks import as_rgb
 from napari_nudiff.dataset.pair import Layout, Pair, PairRef, pixels_sha256
-from napari_nudiff.dataset.readers.files import IMAGE_SUFFIXES, read_array
+from napari_nudiff.dataset.pixels import read_image
+from napari_nudiff.dataset.readers.files import IMAGE_SUFFIXES
 from napari_nudiff.errors import DatasetError, NudiffError
+from napari_nudiff.work import Progress, Work
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,7 @@ class Window(NamedTuple):
         return rows, slice(self.col, self.col + self.width)
 
 
-def find_items(
-    synthetic: Sequence[Path], real: Sequence[Path] = ()
-) -> Generator[tuple[int, int], None, Items]:
+def find_items(synthetic: Sequence[Path], real: Sequence[Path] = ()) -> Work[Items]:
     """Read every image once, to know it again whatever its file is called.
 
     Parameters
@@ -87,7 +87,7 @@ def find_items(
 
     Yields
     ------
-    tuple of int
+    Progress
         Images read, of how many.
 
     Returns
@@ -103,7 +103,7 @@ def find_items(
     candidates += [found for source in real for found in _find_real(source)]
     made, seen = Items(), set[str]()
     for number, candidate in enumerate(candidates):
-        yield number, len(candidates)
+        yield Progress("read", number, len(candidates))
         try:
             item = _item(candidate)
         except NudiffError as error:
@@ -191,6 +191,6 @@ def _plain_images(source: Path) -> list[PairRef[Pair]]:
 
 
 def _load_plain(path: Path) -> Pair:
-    image, _ = as_rgb(read_array(path))
+    image, _ = as_rgb(read_image(path))
     labels = np.zeros(image.shape[:2], np.int32)
     return Pair(Layout(labels), image, path.stem, provenance={"synthetic": False})

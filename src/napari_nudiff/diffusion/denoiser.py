@@ -50,7 +50,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Everything that a network is told, computed once per request.
+    """All conditions of a network, computed once per request.
 
     Attributes
     ----------

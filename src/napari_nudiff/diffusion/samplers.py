@@ -5,8 +5,8 @@ All have one signature. ``x`` starts as pure noise times ``sigmas[0]``, ``sigmas
 samplers ask for it). The sampler never sees a structure, a guidance scale or a progress bar.
 
 Those that evaluate the denoiser once a step are update rules: what becomes of a pixel depends on
-nothing but that pixel. `sampled_by` runs a rule over a whole canvas; whoever cannot hold one in
-memory runs it over the canvas band by band.
+nothing but that pixel. `sampled_by` runs a rule over a whole canvas; a caller that cannot hold one
+in memory runs it over the canvas band by band.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from napari_nudiff.diffusion.denoiser import UNCONDITIONAL, Conditioning, Denoiser, Prediction
+from napari_nudiff.diffusion.names import SAMPLER_NAMES
 from napari_nudiff.diffusion.schedules import sigma_to_abar
 
 Noise = Callable[[int], Tensor]
@@ -262,10 +263,6 @@ sample_ddim = sampled_by(ddim)
 sample_ddpm = sampled_by(ddpm)
 
 SAMPLERS: dict[str, Sampler] = {
-    "dpmpp_2m": sample_dpmpp_2m,
-    "dpmpp_2m_sde": sampled_by(dpmpp_2m_sde),
-    "heun": sample_heun,
-    "ddim": sample_ddim,
-    "ddpm": sample_ddpm,
+    name: sample_heun if name == "heun" else sampled_by(RULES[name]) for name in SAMPLER_NAMES
 }
 """Samplers by the names used in requests."""

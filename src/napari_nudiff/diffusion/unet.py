@@ -46,6 +46,13 @@ an `AppearanceEncoder` says of another part of the same tissue.
 """
 
 
+# What a file may ask for: more is damage, and would be built for hours before it is noticed.
+_MOST = 16  # levels, multiples of a width, and blocks of a level
+_WIDEST = {"in_channels": 64, "out_channels": 64, "stem": 16} | dict.fromkeys(
+    ("base_channels", "head_channels", "norm_groups", "spade_hidden"), 4096
+)
+
+
 @dataclass
 class Modulation:
     """Everything that depends on the structure alone.
@@ -104,6 +111,20 @@ class UNetConfig:
     # True: the decoder narrows its features to the width of a level before it enlarges them.
     narrow_first: bool = False
     dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        blocks = self.blocks_per_level
+        levels = (blocks,) * len(self.multipliers) if isinstance(blocks, int) else blocks
+        if not 1 <= len(self.multipliers) == len(levels) <= _MOST:
+            raise ValueError(
+                f"multipliers {self.multipliers!r} and blocks_per_level {blocks!r} must be of one "
+                f"length, of 1 to {_MOST} levels"
+            )
+        for name, most in {"multipliers": _MOST, "blocks_per_level": _MOST, **_WIDEST}.items():
+            value = getattr(self, name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if not all(isinstance(n, int) and 1 <= n <= most for n in numbers):
+                raise ValueError(f"{name} is {value!r}; whole numbers of 1 to {most} were expected")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> UNetConfig:
@@ -241,13 +262,13 @@ class UNet(nn.Module):
         if not self.config.cond_channels:
             return None
         if structure is not None:
-            cond, told = structure, 1.0
+            cond, given = structure, 1.0
         elif like is not None:
-            cond, told = torch.zeros_like(like), 0.0
+            cond, given = torch.zeros_like(like), 0.0
         else:
             raise ValueError("modulation(None) needs `like` to know the size of the canvas")
         if self.config.null_token:
-            cond = torch.cat([cond, torch.full_like(cond[:, :1], told)], dim=1)
+            cond = torch.cat([cond, torch.full_like(cond[:, :1], given)], dim=1)
         return self.modulation_from(cond)
 
     def modulation_from(self, cond: Tensor) -> Modulation:

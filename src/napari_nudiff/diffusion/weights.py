@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,10 @@ from napari_nudiff.diffusion.unet import UNet, UNetConfig
 from napari_nudiff.errors import CheckpointError
 
 FORMAT = "nudiff-1"
+# Keys below which trainers save weights, the averaged ones first, and what DataParallel,
+# torch.compile and modules around a network put before their names.
+_WRAPPERS = ("ema", "ema_state_dict", "state_dict", "model_state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 _BANKS = {"image": "appearance_bank", "structure": "density_bank"}
 
 
@@ -117,7 +122,7 @@ def read_header(path: Path) -> Header:
     Raises
     ------
     CheckpointError
-        The file is missing, is no safetensors file, is not one of ours, or its header is damaged.
+        The file is missing, is not safetensors or not napari-nudiff's, or its header is damaged.
     """
     with _opened(path) as file:
         metadata = file.metadata() or {}
@@ -142,7 +147,7 @@ def load_weights(path: Path) -> Model:
     Raises
     ------
     CheckpointError
-        The file is damaged, not one of ours, or holds NaN or infinite weights.
+        The file is damaged, not napari-nudiff's, or holds NaN or infinite weights.
     """
     header = read_header(path)
     with _opened(path) as file:
@@ -157,9 +162,10 @@ def load_official(path: Path, *, head_channels: int = 64) -> Model:
     Parameters
     ----------
     path : Path
-        ``model*.pt`` or ``ema_*.pt``, a plain dictionary of tensors; nothing else is unpickled.
+        ``model*.pt`` or ``ema_*.pt``, a dictionary of tensors, or one that holds such a dictionary
+        as ``state_dict``, ``model`` or ``ema``; nothing else is unpickled.
     head_channels : int
-        Width of an attention head; the file does not tell it.
+        Width of an attention head; it is not in the file.
 
     Raises
     ------
@@ -188,6 +194,9 @@ def _parsed_header(text: str) -> Header:
             raise ValueError(f"{key} is {getattr(header, key)!r}; expected one of {expected}")
     if not isinstance(header.card, dict):
         raise TypeError(f"card is {header.card!r}; expected a table")
+    side = header.card.get("um_per_px", 1.0)
+    if not isinstance(side, int | float) or not 0 < side < math.inf:
+        raise ValueError(f"um_per_px is {side!r}; expected a number above 0")
     return header
 
 
@@ -228,8 +237,22 @@ def _read_official(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path} is no checkpoint that can be loaded safely: {str(error).splitlines()[0]}"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    weights = _unwrapped(state)
+    if weights is None:
         raise CheckpointError(f"{path} holds no plain dictionary of tensors.")
+    return weights
+
+
+def _unwrapped(state: object) -> dict[str, Tensor] | None:
+    """The weights in what trainers save: below a key, with a prefix; None where there are none."""
+    if not isinstance(state, dict):
+        return None
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        inner = (_unwrapped(state[key]) for key in _WRAPPERS if key in state)
+        return next((weights for weights in inner if weights is not None), None)
+    for prefix in _PREFIXES:
+        if all(str(key).startswith(prefix) for key in state):
+            return _unwrapped({key.removeprefix(prefix): v for key, v in state.items()})
     return state
 
 
@@ -266,7 +289,7 @@ def _official_widths(state: Mapping[str, Tensor]) -> tuple[list[int], int]:
 
     With L levels of b blocks the encoder has L b blocks and L - 1 that halve the resolution, and
     the decoder L (b + 1); the decoder's L - 1 doubling blocks, which come last in their group,
-    tell L.
+    give L.
     """
     encoder = _block_numbers(state, r"input_blocks\.(\d+)\.0\.emb_layers\.1\.bias")
     decoder = _block_numbers(state, r"output_blocks\.(\d+)\.0\.emb_layers\.1\.bias")

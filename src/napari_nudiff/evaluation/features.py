@@ -113,7 +113,7 @@ def make_extractor(kind: str, judge: Segmenter, weights: Path | None = None) -> 
     if kind == "judge":
         return JudgeFeatures(judge)
     if kind == "random":
-        with torch.random.fork_rng(devices=[]):  # nobody else's numbers change
+        with torch.random.fork_rng(devices=[]):  # the caller's random state is left alone
             torch.manual_seed(0)
             untrained = Segmenter()
         device = next(judge.parameters()).device

@@ -173,8 +173,8 @@ def _windows(
     lively = (norm > least_contrast * side).flatten()
     kept = [
         (y * _REDUCE, x * _REDUCE)
-        for (y, x), told in zip(corners, lively.tolist(), strict=True)
-        if told
+        for (y, x), textured in zip(corners, lively.tolist(), strict=True)
+        if textured
     ]
     return (patches / norm.clamp(min=_EPSILON))[lively], kept
 

@@ -76,7 +76,7 @@ def write_report(study: Study) -> Path:
 def numbers(study: Study, said: Sequence[Verdict]) -> dict[str, Any]:
     """All the numbers of a study as JSON values."""
     config = _plain(study.config)
-    # Places on this machine are nobody's business.
+    # Paths of this machine stay private.
     for key in ("data", "out", "segmenter", "feature_weights", "image", "structure"):
         config[key] = config[key] and Path(config[key]).name
     return {

@@ -23,7 +23,7 @@ class Interval:
     ----------
     value : float
     low, high : float
-        NaN where there is too little to tell.
+        NaN where there are too few values.
     n : int
         Independent observations.
     """
@@ -42,7 +42,7 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float], groups: Sequence[str] | None = None) -> Interval:
-    """Mean of values, with an interval over groups (patients) where they are told.
+    """Mean of values, with an interval over groups (patients) where they are given.
 
     Images of one patient are alike: drawing images alone would make the interval too narrow. With
     fewer than three groups images are drawn all the same, as the lesser evil.

@@ -28,12 +28,13 @@ from napari_nudiff.files import atomic_path
 from napari_nudiff.nuclei.instances import decode_instances
 from napari_nudiff.nuclei.structure import encode_structure
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
+from napari_nudiff.work import Progress, Work
 
 _FORMAT = "nudiff-segmenter-1"
 _WIDTHS = (32, 64, 96, 128)
 _FOLD = 2  # pixels of a block are folded into channels: four times as fast, outlines as good
 _MULTIPLE_PX = _FOLD * 2 ** (len(_WIDTHS) - 1)
-_UM_PER_PX = 0.25  # where nobody told it
+_UM_PER_PX = 0.25  # where it is unknown
 _TILE_PX, _MARGIN_PX = 768, 64  # larger images are segmented in tiles that overlap
 
 
@@ -86,24 +87,15 @@ class Segmenter(nn.Module):
         return found
 
 
-@dataclass(frozen=True)
-class SegmenterProgress:
-    """State of a judge's training."""
-
-    step: int
-    steps: int
-    loss: float
-
-
 def train_segmenter(
     pairs: Sequence[Pair], path: Path, config: SegmenterConfig, device: str = "auto"
-) -> Iterator[SegmenterProgress]:
+) -> Work[None]:
     """Train a judge and keep it in a file; at once where the file holds just that judge.
 
     Parameters
     ----------
     pairs : sequence of Pair
-        Real images with their labels, none of those that it will judge.
+        Real images with their labels, never those that it will judge.
     path : Path
         Where it is kept (safetensors).
     config : SegmenterConfig
@@ -112,7 +104,7 @@ def train_segmenter(
 
     Yields
     ------
-    SegmenterProgress
+    Progress
         Every 20 steps.
 
     Raises
@@ -141,7 +133,8 @@ def train_segmenter(
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
         if step % 20 == 19 or step + 1 == config.steps:
-            yield SegmenterProgress(step + 1, config.steps, float(loss.detach()))
+            detail = f"loss {float(loss.detach()):.3f}"
+            yield Progress("training the judge", step + 1, config.steps, detail=detail)
     with atomic_path(path) as staged:
         tensors = {k: v.cpu().contiguous() for k, v in network.state_dict().items()}
         metadata = {"format": _FORMAT, "key": key, "um_per_px": f"{_um_per_px(pairs):g}"}

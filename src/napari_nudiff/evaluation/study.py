@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -43,8 +43,9 @@ from napari_nudiff.synthesis.appearance import appearance_of_image
 from napari_nudiff.synthesis.canvas import derived_seed
 from napari_nudiff.synthesis.defaults import GUIDANCE, RENDER_STEPS
 from napari_nudiff.synthesis.device import resolve_device
-from napari_nudiff.synthesis.pipeline import Job, completed, render, sample_layout
+from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest, SynthesisRequest
+from napari_nudiff.work import Progress, Work, part_of
 
 Labels = NDArray[np.integer]
 
@@ -97,7 +98,7 @@ class StudyConfig:
             raise RequestError(
                 f"There are no features {self.features!r}; known are {', '.join(EXTRACTORS)}."
             )
-        # What no request can have is told now, and not after a judge was trained.
+        # Fail on an impossible request now, not after a judge was trained.
         RenderRequest(
             checkpoint=self.image,
             steps=self.steps,
@@ -105,15 +106,6 @@ class StudyConfig:
             sampler=self.sampler,
             seed=self.seed,
         )
-
-
-@dataclass(frozen=True)
-class StudyProgress:
-    """How far a study is."""
-
-    stage: str
-    step: int
-    steps: int
 
 
 @dataclass(frozen=True)
@@ -161,7 +153,7 @@ class Study:
     real_layouts: list[NDArray[np.integer]] = field(repr=False)
 
 
-def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
+def evaluate_pairs(config: StudyConfig) -> Work[Study]:
     """Study a structure and an image model.
 
     Renders and layouts that the same study already wrote below ``out`` are not made again.
@@ -172,7 +164,11 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
 
     Yields
     ------
-    StudyProgress, and last the Study
+    Progress
+
+    Returns
+    -------
+    Study
 
     Raises
     ------
@@ -186,31 +182,33 @@ def evaluate_pairs(config: StudyConfig) -> Iterator[StudyProgress | Study]:
     _check_pairs(training, held_out, config)
     judge_path = config.segmenter or config.out / "segmenter.safetensors"
     settings = SegmenterConfig(config.segmenter_steps, crop_px=min(128, _smallest(training)))
-    for progress in train_segmenter(training, judge_path, settings, config.device):
-        yield StudyProgress("training the judge", progress.step, progress.steps)
+    yield from train_segmenter(training, judge_path, settings, config.device)
     judge = load_segmenter(judge_path).to(resolve_device(config.device))
     extract = make_extractor(config.features, judge, config.feature_weights)
     maker = _Maker(config, models, scale)
     fields = fields_of(held_out, config.size_px, _FIELDS_PER_IMAGE)
     renders, real_scores, render_scores = [], [], []
     for i, one in enumerate(fields):
-        image = maker.render(f"held-out-{i:04d}", one.labels, i, one.image)
+        now = Progress("rendering held-out layouts", i, len(fields))
+        image = yield from part_of(now, maker.render(f"held-out-{i:04d}", one.labels, i, one.image))
         renders.append(image)
         real_scores.append(score(judge, one))
         render_scores.append(score(judge, one, image))
-        yield StudyProgress("rendering held-out layouts", i + 1, len(fields))
+        yield replace(now, done=i + 1)
     layouts, samples = [], []
     for i in range(config.count):
-        layouts.append(maker.layout(f"layout-{i:04d}", i))
-        samples.append(maker.render(f"sampled-{i:04d}", layouts[-1], i))
-        yield StudyProgress("sampling and rendering", i + 1, config.count)
-    yield StudyProgress("comparing", 0, 0)
+        now = Progress("sampling and rendering", i, config.count)
+        layout = yield from part_of(now, maker.layout(f"layout-{i:04d}", i))
+        layouts.append(layout)
+        samples.append((yield from part_of(now, maker.render(f"sampled-{i:04d}", layout, i))))
+        yield replace(now, done=i + 1)
+    yield Progress("comparing")
     crops = crops_of(training + held_out, config.size_px)
     real_layouts = [c.labels for c in crops]
     nuclei = compare(real_layouts, [c.group for c in crops], layouts)
     sources = [pair.pixels for pair in training]
     unseen = _typical_fields(held_out, max(config.count, _FEWEST_UNSEEN), config)
-    yield Study(
+    return Study(
         config,
         models,
         scale,
@@ -259,7 +257,7 @@ class _Maker:
         key = hashlib.sha256(json.dumps([plan, held]).encode()).hexdigest()[:8]
         self._folder = config.out / f"samples-{key}"
 
-    def layout(self, stem: str, index: int) -> NDArray[np.integer]:
+    def layout(self, stem: str, index: int) -> Work[NDArray[np.integer]]:
         """Sample a layout as it comes, and bring it to the scale of the study."""
         path = self._folder / f"{stem}.tif"
         request = LayoutRequest(
@@ -270,7 +268,7 @@ class _Maker:
             **self._how,
             **scale_option(self._config.structure, self._scale),
         )
-        self._keep(stem, request, lambda: sample_layout(request))
+        yield from self._keep(stem, request, sample_layout(request))
         labels = read_layout(path)
         if self._side_px == self._config.size_px:
             return labels
@@ -282,7 +280,7 @@ class _Maker:
         labels: NDArray[np.integer],
         index: int,
         like: NDArray[np.uint8] | None = None,
-    ) -> NDArray[np.uint8]:
+    ) -> Work[NDArray[np.uint8]]:
         """Render a layout, in the stain and with the appearance of an image if one is given."""
         style, appearance = None, None
         if like is not None:
@@ -299,19 +297,19 @@ class _Maker:
             **scale_option(self._config.image, self._scale),
         )
         path = self._folder / f"{stem}.png"
-        self._keep(stem, request, lambda: render(labels, request), labels)
+        yield from self._keep(stem, request, render(labels, request), labels)
         return read_rgb(path)
 
     def _keep(
         self,
         stem: str,
         request: SynthesisRequest,
-        start: Callable[[], Job],
+        work: Work[Pair],
         labels: Labels | None = None,
-    ) -> None:
+    ) -> Work[None]:
         """Make a sample, unless the same request already made it of the same labels."""
         if not self._is_kept(stem, request, labels):
-            write_sample(self._folder, stem, completed(start()))
+            write_sample(self._folder, stem, (yield from work))
 
     def _is_kept(self, stem: str, request: SynthesisRequest, labels: Labels | None) -> bool:
         try:  # the JSON is written last
@@ -389,7 +387,7 @@ def of_one_scale(
     -------
     training, held_out : lists of Pair
     um_per_px : float or None
-        None where nothing tells it.
+        None where it is unknown.
 
     Raises
     ------

@@ -7,6 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+MIN_SIDE_PX = 64
+"""A canvas with a shorter side cannot be rendered."""
+
 UM_PER_PX = 0.25
 """Resolution of an image that does not say: a scan at 40x."""
 
@@ -14,7 +17,7 @@ LEARNED_UM_PER_PX = (UM_PER_PX, 0.5)
 """Finest and coarsest that models with the condition "resolution" are trained at."""
 
 SIZE_SCALE_PX = 32.0
-"""The structure model is told the side of the mean nucleus as a fraction of this length."""
+"""The structure model takes the side of the mean nucleus as a fraction of this length."""
 
 
 def stain_style(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -46,7 +49,7 @@ def resolution_number(um_per_px: float) -> float:
 
 
 def layout_globals(labels: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Density and size of a layout's nuclei, as the structure model is told them.
+    """Density and size of a layout's nuclei, the structure model's condition.
 
     Parameters
     ----------

@@ -17,15 +17,13 @@ from scipy.sparse.csgraph import connected_components
 
 from napari_nudiff.errors import LayoutError
 from napari_nudiff.nuclei import editing
+from napari_nudiff.nuclei.descriptors import MIN_SIDE_PX
 from napari_nudiff.nuclei.edit import Bounds, Edit
 from napari_nudiff.nuclei.structure import OFFICIAL_MIN_VECTOR_AREA_PX, validate_layout
 
 Labels = NDArray[np.integer]
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
-
-MIN_SIDE_PX = 64
-"""A canvas with a shorter side cannot be rendered."""
 
 _OVERSIZED = 8.0  # areas, in those of the layout's median nucleus ...
 _FEWEST_COMPARED = 10  # ... if it has as many as this
@@ -317,11 +315,12 @@ def _count_holes(parts: _Parts, ids: Labels, shape: tuple[int, ...]) -> Indices:
 def _renewed(
     labels: Labels, min_area_px: int, previous: LayoutReport, bounds: Bounds
 ) -> LayoutReport:
-    """A report of which only the nuclei that reach into a changed part are new."""
+    """A report of which only the nuclei that reach, or reached, into a changed part are new."""
     top, left = bounds[0].start, bounds[1].start
     changed = np.array([top, left, bounds[0].stop, bounds[1].stop])
     boxes = previous.boxes
     stale = (boxes[:, :2] < changed[2:]).all(axis=1) & (boxes[:, 2:] > changed[:2]).all(axis=1)
+    stale |= np.isin(previous.ids, labels[bounds])  # a new part, far from the others
     reached = np.vstack([boxes[stale], changed])
     (top, left), (bottom, right) = reached[:, :2].min(axis=0), reached[:, 2:].max(axis=0)
     now = _report(labels[top:bottom, left:right], min_area_px)

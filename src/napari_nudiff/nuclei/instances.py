@@ -102,7 +102,7 @@ def _foreground(semantic: Map) -> Mask:
 
 
 def _denoise(horizontal: Map, vertical: Map, mask: Mask) -> tuple[Map, Map, float]:
-    """Smooth noisy distance maps within the nuclei; also tell the noise that is left."""
+    """Smooth noisy distance maps within the nuclei; also return the noise that is left."""
     noise = max(_estimate_noise(horizontal, mask), _estimate_noise(vertical, mask))
     if noise <= _CLEAN_NOISE:
         return horizontal, vertical, noise

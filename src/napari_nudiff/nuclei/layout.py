@@ -89,7 +89,7 @@ def scatter_around(
     spacing: str,
     seed: int,
 ) -> NDArray[np.int32]:
-    """Scatter nuclei as `scatter_nuclei` does, but on none of the blocked pixels.
+    """Scatter nuclei as `scatter_nuclei` does, but not on blocked pixels.
 
     Parameters
     ----------

@@ -273,7 +273,7 @@ _TOO_FAR = (
 
 
 def _bridge(labels: Labels, union: Nucleus) -> Nucleus:
-    """The pixels of background that connect the parts of what shall be one nucleus."""
+    """The pixels of background that connect the parts of what is to be one nucleus."""
     mask = union.mask(margin=2)
     top, left = (first - 2 for first in union.corner)
     free = ~mask & (_padded_window(labels, (top, left), mask.shape) == 0)

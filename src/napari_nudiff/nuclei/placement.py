@@ -38,7 +38,7 @@ _FEW_IDS = 8  # up to this many are faster looked for one by one
 
 
 class Nucleus(NamedTuple):
-    """The pixels of a nucleus, and the id that it has or shall have."""
+    """The pixels of a nucleus, and its id, or the id it will get."""
 
     id: int
     rows: Indices  # (P,) may lie outside the canvas

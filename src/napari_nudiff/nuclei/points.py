@@ -1,6 +1,6 @@
 """Nuclei from points: one in each place that somebody marked, as far as a foreground map shows it.
 
-Points are cheap to annotate and tell exactly how many nuclei there are; a segmenter tells where
+Points are cheap to annotate and give the exact number of nuclei; a segmenter shows where
 each ends. A watershed joins them. Where the two disagree, both kinds of disagreement are listed.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +27,6 @@ class Reference:
 
     image: NDArray[np.uint8]
     um_per_px: float
-
-
-class Chosen(NamedTuple):
-    """What was chosen when a job was asked for, see `AppearanceSettings`."""
-
-    code: Code | None
-    checkpoint_sha256: str
-    reference: Reference | None
 
 
 @dataclass
@@ -65,9 +57,13 @@ class AppearanceSettings:
             return False
         return find_checkpoint(checkpoint).sha256 == self.checkpoint_sha256
 
-    def chosen(self) -> Chosen:
-        """What is chosen now."""
-        return Chosen(self.code, self.checkpoint_sha256, self.reference)
+    def code_for(self, checkpoint: str) -> Code | None:
+        """The recalled numbers where a model can be given them; None = drawn by the seed."""
+        return self.code if self.is_recalled(checkpoint) else None
+
+    def reference_for(self, checkpoint: str) -> Reference | None:
+        """The image to follow where a model can be given an appearance."""
+        return self.reference if takes(checkpoint, "appearance") else None
 
 
 def takes(checkpoint: str, condition: str) -> bool:
@@ -76,21 +72,3 @@ def takes(checkpoint: str, condition: str) -> bool:
         return condition in find_checkpoint(checkpoint).conditions
     except CheckpointError:  # its job will say so
         return False
-
-
-def with_appearance(values: dict[str, Any]) -> dict[str, Any]:
-    """Values of a request with the numbers of what was chosen; imports torch, so only jobs call it.
-
-    A model that takes no appearance is given none, nor one that is of another model.
-    """
-    from napari_nudiff.synthesis.appearance import appearance_of_image
-
-    chosen: Chosen = values["appearance"]
-    checkpoint = find_checkpoint(values["checkpoint"])
-    code = None
-    if chosen.reference is not None and "appearance" in checkpoint.conditions:
-        reference = chosen.reference
-        code = appearance_of_image(values["checkpoint"], reference.image, reference.um_per_px)
-    elif chosen.checkpoint_sha256 == checkpoint.sha256:
-        code = chosen.code
-    return values | {"appearance": code}

@@ -43,7 +43,7 @@ class Entry:
 
 
 class Catalogue:
-    """Lists the checkpoints, and tells when one was fetched, added, removed or found damaged.
+    """Lists the checkpoints, and signals when one was fetched, added, removed or found damaged.
 
     `changed` may come from any thread.
     """
@@ -69,7 +69,7 @@ class Catalogue:
         self.refresh()
 
     def refresh(self) -> None:
-        """Tell everybody to look again."""
+        """Signal a change to every listener."""
         self.changed.emit()
 
 

@@ -1,19 +1,16 @@
-"""What is done on disk while the user goes on: one thing after another, none of them lost."""
+"""Writes in the background: in order, and none is lost when the program ends."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING, cast
 
-from napari_nudiff.session.jobs import Job, JobError, JobQueue, Work
-
-if TYPE_CHECKING:
-    from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.session.jobs import Job, JobError, JobQueue
+from napari_nudiff.work import Work
 
 Then = Callable[[JobError | None], object]
-"""Told in the thread that asked: why it failed, or None."""
+"""Called in the thread that asked: with why it failed, or None."""
 
 
 class Disk:
@@ -27,31 +24,31 @@ class Disk:
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._waiting: deque[_Deed] = deque()
+        self._waiting: deque[_Write] = deque()
 
     def do(self, action: Callable[[], object], then: Then) -> None:
         """Do something as soon as all before it is done."""
-        deed = _Deed(action, then)
-        self._waiting.append(deed)
-        job = Job(cast("Callable[[Job], Work]", deed.work), title="disk")
-        job.ended.connect(lambda _: self._on_ended(deed))
+        write = _Write(action, then)
+        self._waiting.append(write)
+        job = Job(write.work(), title="disk")
+        job.ended.connect(lambda _: self._on_ended(write))
         self._queue.add(job)
 
     def finish(self) -> None:
-        """Return when everything is done and told: the program is about to end."""
+        """Return when everything is done and reported: the program is about to end."""
         while self._waiting:
-            deed = self._waiting[0]
-            deed.run()
-            self._on_ended(deed)
+            write = self._waiting[0]
+            write.run()
+            self._on_ended(write)
 
-    def _on_ended(self, deed: _Deed) -> None:
-        if deed in self._waiting:  # else `finish` was quicker
-            self._waiting.remove(deed)
-            deed.then(deed.error)
+    def _on_ended(self, write: _Write) -> None:
+        if write in self._waiting:  # else `finish` was quicker
+            self._waiting.remove(write)
+            write.then(write.error)
 
 
-class _Deed:
-    """Something that is done once, whoever comes first; the other waits for its end."""
+class _Write:
+    """A write that runs exactly once, in the worker or at shutdown; the other waits for it."""
 
     def __init__(self, action: Callable[[], object], then: Then) -> None:
         self._action, self.then = action, then
@@ -68,7 +65,7 @@ class _Deed:
             except Exception as error:
                 self.error = JobError.of(error)
 
-    def work(self, _: Job) -> Generator[Progress, None, None]:
+    def work(self) -> Work[None]:
         """The same, as the work of a job."""
         yield from ()
         self.run()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from napari_nudiff.checkpoints import (
     Checkpoint,
@@ -16,27 +15,23 @@ from napari_nudiff.checkpoints import (
 )
 from napari_nudiff.errors import CancelledError
 from napari_nudiff.session.catalogue import catalogue
-from napari_nudiff.synthesis.progress import Progress
-
-if TYPE_CHECKING:
-    from napari_nudiff.session.jobs import Job
+from napari_nudiff.work import Progress, Work
 
 _TICK_S = 0.1  # between two reports
 _SPEED_OVER_S = 3.0
 _GOODBYE_S = 1.0  # that who cancels waits for the partial file to be gone
 
 
-def fetching(name: str, job: Job | None = None) -> Generator[Progress, None, None]:
+def fetching(name: str) -> Work[None]:
     """Get a checkpoint that is not on this machine yet; nothing to do where it is.
 
-    Two that want the same checkpoint share one download: it ends with the last of them.
+    Two that want the same checkpoint share one download: it ends, within a chunk, when the last of
+    them is closed.
 
     Parameters
     ----------
     name : str
         Of a checkpoint, or a path.
-    job : Job, optional
-        The download ends when this is cancelled, or the generator is closed, within a chunk.
 
     Yields
     ------
@@ -49,8 +44,6 @@ def fetching(name: str, job: Job | None = None) -> Generator[Progress, None, Non
         It could not be fetched; the cache is as it was.
     CheckpointError
         There is no such checkpoint.
-    CancelledError
-        The job was cancelled.
     """
     checkpoint = find_checkpoint(name)
     if not needs_fetching(checkpoint):
@@ -58,8 +51,6 @@ def fetching(name: str, job: Job | None = None) -> Generator[Progress, None, Non
     with _joined(checkpoint) as download:
         yield Progress("fetch", 0, checkpoint.size_bytes)
         while not download.wait(_TICK_S):
-            if job is not None and job.cancel_requested:
-                raise CancelledError("Cancelled.")
             yield Progress("fetch", download.done_bytes, checkpoint.size_bytes)
         if download.error is not None:
             raise download.error

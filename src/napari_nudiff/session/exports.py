@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from psygnal import Signal
 
@@ -16,12 +16,13 @@ from napari_nudiff.dataset.candidates import (
     find_real,
 )
 from napari_nudiff.dataset.export.options import ExportOptions
-from napari_nudiff.dataset.export.plan import Plan, Step, plan_set
+from napari_nudiff.dataset.export.plan import Plan, plan_set
 from napari_nudiff.dataset.export.writing import check_out, write_set
 from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.dataset.review import grades_in
-from napari_nudiff.session.jobs import Job, JobError, JobQueue, Work
+from napari_nudiff.session.jobs import Job, JobError, JobQueue
 from napari_nudiff.session.review import folder_beside
+from napari_nudiff.work import Progress, Work
 
 if TYPE_CHECKING:
     from napari_nudiff.session.results import Results
@@ -112,7 +113,7 @@ class Exports:
     """
 
     counted = Signal(object)  # Plan
-    progressed = Signal(object)  # Step
+    progressed = Signal(object)  # Progress
     written = Signal(object)  # Path
     failed = Signal(object)  # JobError
     cancelled = Signal(str)  # "count" or "write"
@@ -120,7 +121,7 @@ class Exports:
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._job: Job | None = None
+        self._job: Job[Any] | None = None
         self._counted: Counted | None = None
 
     @property
@@ -133,7 +134,7 @@ class Exports:
         if self.doing == "write":
             return
         self.cancel()
-        self._start("count", lambda _: _counting(sources, options))
+        self._start("count", _counting(sources, options))
 
     def write(self, sources: Sources, options: ExportOptions, out: Path) -> None:
         """Write a set, or go on with an interrupted one; one that is there is not replaced."""
@@ -142,7 +143,7 @@ class Exports:
         self.cancel()
         known = self._counted
         is_known = known is not None and known.sources == sources and known.plan.options == options
-        self._start("write", lambda _: _writing(sources, options, out, known if is_known else None))
+        self._start("write", _writing(sources, options, out, known if is_known else None))
 
     def cancel(self) -> None:
         """End what is at work; of a set what is complete stays, and is gone on with."""
@@ -152,34 +153,34 @@ class Exports:
             self.cancelled.emit(job.title)
             self.busy_changed.emit()
 
-    def _start(self, title: str, work: Callable[[Job], Generator[Step, None, Any]]) -> None:
-        job = Job(cast("Callable[[Job], Work]", work), title=title)
+    def _start(self, title: str, work: Work[Any]) -> None:
+        job = Job(work, title=title)
         job.progressed.connect(self._on_progressed)
         job.ended.connect(self._on_ended)
         self._job = job
         self.busy_changed.emit()
         self._queue.add(job)
 
-    def _on_progressed(self, job: Job, step: Any) -> None:
+    def _on_progressed(self, job: Job[Any], progress: Progress) -> None:
         if job is self._job:
-            self.progressed.emit(step)
+            self.progressed.emit(progress)
 
-    def _on_ended(self, job: Job) -> None:
+    def _on_ended(self, job: Job[Any]) -> None:
         if job is not self._job:
             return  # it was cancelled, and that was told
         self._job = None
-        outcome: Any = job.outcome
         self.busy_changed.emit()
-        if isinstance(outcome, JobError):
-            self.failed.emit(outcome)
-        elif isinstance(outcome, Counted):
-            self._counted = outcome
-            self.counted.emit(outcome.plan)
-        elif isinstance(outcome, Path):
-            self.written.emit(outcome)
+        match job.outcome:
+            case JobError() as error:
+                self.failed.emit(error)
+            case Counted() as counted:
+                self._counted = counted
+                self.counted.emit(counted.plan)
+            case Path() as out:
+                self.written.emit(out)
 
 
-def _counting(sources: Sources, options: ExportOptions) -> Generator[Step, None, Counted]:
+def _counting(sources: Sources, options: ExportOptions) -> Work[Counted]:
     candidates = sources.candidates()
     plan = yield from plan_set(candidates, options, sources.grades())
     return Counted(sources, candidates, plan)
@@ -187,7 +188,7 @@ def _counting(sources: Sources, options: ExportOptions) -> Generator[Step, None,
 
 def _writing(
     sources: Sources, options: ExportOptions, out: Path, known: Counted | None
-) -> Generator[Step, None, Path]:
+) -> Work[Path]:
     check_out(out)
     counted = known or (yield from _counting(sources, options))
     return (yield from write_set(out, counted.candidates, counted.plan))

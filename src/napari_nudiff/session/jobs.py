@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import replace
+from typing import Any, Generic, Protocol, TypeVar
 
 from psygnal import Signal
 
 from napari_nudiff import __version__
 from napari_nudiff.errors import CancelledError, NudiffError, is_out_of_memory
+from napari_nudiff.work import Progress, Work, run
 
-if TYPE_CHECKING:
-    from napari_nudiff.dataset.pair import Pair
-    from napari_nudiff.dataset.pyramid import Pyramid
-    from napari_nudiff.session.executor import Executor
-    from napari_nudiff.synthesis.progress import Progress
+T = TypeVar("T")
 
-Made: TypeAlias = "Pair | Pyramid"
-"""What a job makes: a large image is on disk."""
-
-Work = Generator["Progress", None, Made]
-"""What a job runs: it yields its progress and returns what it made."""
+PREVIEW_INTERVAL_S = 0.1
+"""Previews are computed this often at most."""
 
 
 class JobError(NudiffError):
@@ -65,13 +60,13 @@ def _explained(error: BaseException) -> str:
     )
 
 
-class Job:
+class Job(Generic[T]):
     """A piece of work and what became of it; its signals are for the thread that started it.
 
     Parameters
     ----------
-    start : callable
-        Given the job, makes the generator; called in the executor's thread.
+    work : generator
+        Not begun: the executor's thread does that.
     source : object
         Handed back with the result.
     title : str
@@ -83,43 +78,51 @@ class Job:
     ended = Signal(object)
     left = Signal(object)  # the device is free, whatever those did who heard that it ended
 
-    def __init__(
-        self, start: Callable[[Job], Work], source: object = None, title: str = ""
-    ) -> None:
-        self._start = start
+    def __init__(self, work: Work[T], source: object = None, title: str = "") -> None:
+        self._work = work
+        self._next_preview_s = 0.0
         self.source = source
         self.title = title
         self.cancel_requested = False
         self.done = False
-        self.outcome: Made | JobError | None = None  # None = cancelled, or not done
+        self.outcome: T | JobError | None = None  # None = cancelled, or not done
 
     def cancel(self) -> None:
         """End it before its next step."""
         self.cancel_requested = True
 
-    def run(self) -> Generator[Progress, None, Made | JobError | None]:
+    def run(self) -> Work[T | JobError | None]:
         """Do the work; no exception leaves this generator, whatever happens in the work."""
         try:
-            with closing(self._start(self)) as work:
+            with closing(self._work) as work:
                 while not self.cancel_requested:
                     try:
                         progress = next(work)
                     except StopIteration as stop:
-                        made: Made = stop.value
+                        made: T = stop.value
                         return made
-                    yield progress
+                    yield self._with_preview(progress)
         except CancelledError:
             pass
         except Exception as error:
             return JobError.of(error)
         return None
 
+    def _with_preview(self, progress: Progress) -> Progress:
+        """Compute the preview here, some times a second: a window must not wait for a GPU."""
+        now_s = time.monotonic()
+        if progress.preview is None or now_s < self._next_preview_s:
+            return replace(progress, preview=None)
+        self._next_preview_s = now_s + PREVIEW_INTERVAL_S
+        image = progress.preview()
+        return replace(progress, preview=lambda: image)
+
     def tell(self, progress: Progress) -> None:
         """Pass on a step, unless the user no longer wants it."""
         if not (self.cancel_requested or self.done):
             self.progressed.emit(self, progress)
 
-    def end(self, outcome: Made | JobError | None = None) -> None:
+    def end(self, outcome: T | JobError | None = None) -> None:
         """Settle what became of it; the first time counts."""
         if not self.done:
             self.done = True
@@ -128,6 +131,21 @@ class Job:
                 self.ended.emit(self)
             finally:
                 self.left.emit(self)
+
+
+class Executor(Protocol):
+    """Iterates ``job.run()``, wherever it likes, and reports in the thread that called `run`."""
+
+    def run(self, job: Job[Any]) -> None:
+        """Start a job: call ``job.tell`` with each step, then ``job.end`` with the outcome."""
+
+
+class InlineExecutor:
+    """Runs a job to its end at once: for tests and scripts."""
+
+    def run(self, job: Job[Any]) -> None:
+        """Run a job; return when it is done."""
+        job.end(run(job.run(), job.tell))
 
 
 class JobQueue:
@@ -141,10 +159,10 @@ class JobQueue:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._waiting: deque[Job] = deque()
-        self._active: Job | None = None
+        self._waiting: deque[Job[Any]] = deque()
+        self._active: Job[Any] | None = None
 
-    def add(self, *jobs: Job, in_front: bool = False) -> None:
+    def add(self, *jobs: Job[Any], in_front: bool = False) -> None:
         """Run jobs now, or as soon as those before them are done.
 
         Parameters
@@ -162,7 +180,7 @@ class JobQueue:
             self._waiting.extend(jobs)
         self._start_next()
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job[Any]) -> None:
         """End a job: within a step if it runs, at once if it waits."""
         job.cancel()
         if job in self._waiting:
@@ -175,7 +193,7 @@ class JobQueue:
             self._active.started.emit(self._active)
             self._executor.run(self._active)
 
-    def _on_left(self, job: Job) -> None:
+    def _on_left(self, job: Job[Any]) -> None:
         if job is self._active:
             self._active = None
             self._start_next()

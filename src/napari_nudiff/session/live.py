@@ -8,7 +8,7 @@ SLOW_S = 1.5
 """Renders that take longer than this wait for a longer pause."""
 SLOW_QUIET_S = 0.4
 LONGEST_WAIT_S = 3.0
-"""Whoever paints without a pause sees something after this long."""
+"""Painting without a pause still updates the preview this often."""
 _MEMORY = 0.6  # share of the past in the mean duration
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
@@ -22,13 +21,12 @@ from napari_nudiff.checkpoints import (
 from napari_nudiff.errors import CheckpointError
 from napari_nudiff.session.catalogue import catalogue
 from napari_nudiff.session.downloads import fetching
-from napari_nudiff.session.jobs import Job, JobError, JobQueue, Work
+from napari_nudiff.session.jobs import Job, JobError, JobQueue
+from napari_nudiff.work import Work
 
 if TYPE_CHECKING:
     from napari_nudiff.checkpoints import Checkpoint
-    from napari_nudiff.synthesis.progress import Progress
 
-Steps = Generator["Progress", None, object]
 HEAD_CHANNELS = 64
 """Width of an attention head in the published configuration."""
 
@@ -49,7 +47,7 @@ class FileToAdd:
     official : bool
         It is one of the authors' ``.pt`` files.
     head_channels : int
-        Width of an attention head, which an official file does not tell.
+        Width of an attention head, which is not in an official file.
     """
 
     path: Path
@@ -81,7 +79,7 @@ class Models:
 
     def __init__(self, downloads: JobQueue, files: JobQueue) -> None:
         self._downloads, self._files = downloads, files
-        self._fetches: dict[str, Job] = {}
+        self._fetches: dict[str, Job[object]] = {}
 
     def is_fetching(self, name: str) -> bool:
         """Whether a download of a checkpoint runs or waits."""
@@ -91,7 +89,7 @@ class Models:
         """Download a checkpoint; once is enough."""
         if name in self._fetches:
             return
-        job = self._job("fetch", name, partial(_fetch, name))
+        job = self._job("fetch", name, _fetch(name))
         self._fetches[name] = job
         self._downloads.add(job)
         self.fetches_changed.emit()
@@ -103,30 +101,30 @@ class Models:
 
     def verify(self, name: str) -> None:
         """Compare a checkpoint with its fingerprint, byte by byte."""
-        self._files.add(self._job("verify", name, lambda _: _at_once(_verify, name)))
+        self._files.add(self._job("verify", name, _at_once(_verify, name)))
 
     def remove(self, name: str) -> None:
         """Delete an own file, or a fetched one."""
-        self._files.add(self._job("remove", name, lambda _: _at_once(_remove, name)))
+        self._files.add(self._job("remove", name, _at_once(_remove, name)))
 
     def inspect(self, path: Path) -> None:
-        """Look into a file that may be added; `inspected` tells what it is."""
-        self._files.add(self._job("inspect", path.name, lambda _: _at_once(_inspected, path)))
+        """Look into a file that may be added; `inspected` emits what it is."""
+        self._files.add(self._job("inspect", path.name, _at_once(_inspected, path)))
 
     def add(self, file: FileToAdd) -> None:
         """Copy a file into the cache, to be known by a name."""
-        self._files.add(self._job("add", file.name, lambda _: _at_once(_add, file)))
+        self._files.add(self._job("add", file.name, _at_once(_add, file)))
 
-    def _job(self, verb: str, name: str, work: Callable[[Job], Steps]) -> Job:
-        job = Job(cast("Callable[[Job], Work]", work), name, verb)
+    def _job(self, verb: str, name: str, work: Work[object]) -> Job[object]:
+        job = Job(work, name, verb)
         job.started.connect(lambda _: self.started.emit(verb, name))
         job.progressed.connect(lambda _, progress: self.progressed.emit(name, progress))
         job.ended.connect(self._on_ended)
         return job
 
-    def _on_ended(self, job: Job) -> None:
+    def _on_ended(self, job: Job[object]) -> None:
         verb, name = job.title, str(job.source)
-        outcome: object = job.outcome
+        outcome = job.outcome
         if verb == "fetch":
             del self._fetches[name]
             self.fetches_changed.emit()
@@ -140,14 +138,14 @@ class Models:
             self.finished.emit(verb, name)
 
 
-def _at_once(verb: Callable[..., object], *args: object) -> Steps:
+def _at_once(verb: Callable[..., object], *args: object) -> Work[object]:
     """Work of a single step."""
     yield from ()
     return verb(*args)
 
 
-def _fetch(name: str, job: Job) -> Steps:
-    yield from fetching(name, job)
+def _fetch(name: str) -> Work[object]:
+    yield from fetching(name)
     return find_checkpoint(name)
 
 

@@ -1,4 +1,4 @@
-"""Presets: named sampler settings, three of ours and any number of the user's."""
+"""Presets: named sampler settings, three built in and any number of the user's."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class Presets:
         Raises
         ------
         RequestError
-            The name is empty, or one of ours.
+            The name is empty or built in.
         CheckpointError
             The cache folder cannot be written to.
         """
         name = name.strip()
         if not name or name in OURS:
             raise RequestError(
-                f"“{name}” cannot be the name of a preset of yours: it is "
+                f"“{name}” cannot be the name of a preset: it is "
                 f"{'taken by a built-in one' if name else 'empty'}. Choose another name."
             )
         own = self._own | {name: {field: getattr(settings, field) for field in _FIELDS}}

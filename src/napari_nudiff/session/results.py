@@ -18,8 +18,7 @@ from psygnal import Signal
 from napari_nudiff.dataset.pair_file import read_about, read_pair
 from napari_nudiff.errors import NudiffError
 from napari_nudiff.session.disk import Disk
-from napari_nudiff.session.executor import InlineExecutor
-from napari_nudiff.session.jobs import JobError, JobQueue
+from napari_nudiff.session.jobs import InlineExecutor, JobError, JobQueue
 from napari_nudiff.session.session_folder import SessionFolder, StoredSession
 
 if TYPE_CHECKING:

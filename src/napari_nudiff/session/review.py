@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -21,15 +20,14 @@ from napari_nudiff.dataset.review import (
 )
 from napari_nudiff.dataset.review_items import (
     Item,
-    Items,
     Window,
     find_items,
     study_order,
     study_windows,
 )
 from napari_nudiff.errors import RequestError
-from napari_nudiff.session.jobs import Job, JobError, JobQueue, Work
-from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.session.jobs import Job, JobError, JobQueue
+from napari_nudiff.work import Work
 
 
 @dataclass
@@ -191,7 +189,7 @@ class Sitting:
         return replace(said, layout=item.layout, name=item.name, synthetic=item.synthetic)
 
 
-def open_sitting(settings: ReviewSettings) -> Generator[Progress, None, Sitting]:
+def open_sitting(settings: ReviewSettings) -> Work[Sitting]:
     """Find the images, read what was said before, and put them in order.
 
     Yields
@@ -208,7 +206,7 @@ def open_sitting(settings: ReviewSettings) -> Generator[Progress, None, Sitting]
     if folder is None:
         raise RequestError("There is nothing to review yet. Add a folder of images.")
     file = ReviewFile(folder, settings.reviewer)
-    found = yield from _found(settings)
+    found = yield from find_items(settings.synthetic, settings.real)
     earlier = read_reviews(folder) if folder.is_dir() else Reviews()
     problems = [*found.problems, *(f"Not read: {one}." for one in earlier.dropped)]
     if not settings.blind:
@@ -217,16 +215,6 @@ def open_sitting(settings: ReviewSettings) -> Generator[Progress, None, Sitting]
     order = _order(found.items, settings.seed, file, earlier)
     windows = study_windows(found.items, settings.seed)
     return Sitting(order, file, earlier, windows, problems)
-
-
-def _found(settings: ReviewSettings) -> Generator[Progress, None, Items]:
-    finding = find_items(settings.synthetic, settings.real)
-    while True:
-        try:
-            done, total = next(finding)
-        except StopIteration as stop:
-            return cast("Items", stop.value)
-        yield Progress("read", done, total)
 
 
 def _require_both(items: list[Item]) -> None:
@@ -266,7 +254,7 @@ class ReviewSession:
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._job: Job | None = None
+        self._job: Job[Sitting] | None = None
         self.settings = ReviewSettings()
         self.sitting: Sitting | None = None
 
@@ -280,8 +268,7 @@ class ReviewSession:
         if self._job is not None:
             return
         self.end()
-        settings = replace(self.settings)
-        self._job = Job(_work(settings), title="review")
+        self._job = Job(open_sitting(replace(self.settings)), title="review")
         self._job.progressed.connect(lambda _, progress: self.progressed.emit(progress))
         self._job.ended.connect(self._on_ended)
         self._queue.add(self._job)
@@ -298,9 +285,9 @@ class ReviewSession:
             self._queue.cancel(self._job)
         self.end()
 
-    def _on_ended(self, job: Job) -> None:
+    def _on_ended(self, job: Job[Sitting]) -> None:
         self._job = None
-        outcome: object = job.outcome
+        outcome = job.outcome
         if isinstance(outcome, JobError):
             self.failed.emit(outcome)
         elif isinstance(outcome, Sitting):
@@ -308,7 +295,3 @@ class ReviewSession:
             self.began.emit(outcome)
         else:
             self.ended.emit()
-
-
-def _work(settings: ReviewSettings) -> Callable[[Job], Work]:
-    return cast("Callable[[Job], Work]", lambda _: open_sitting(settings))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import fields
-from functools import partial
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,27 +12,27 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_nudiff.checkpoints.cache import cache_folder
-from napari_nudiff.session.appearance import AppearanceSettings, takes, with_appearance
+from napari_nudiff.errors import RequestError
+from napari_nudiff.session.appearance import AppearanceSettings, Reference, takes
 from napari_nudiff.session.downloads import fetching
-from napari_nudiff.session.jobs import Job, JobError, JobQueue, Work
+from napari_nudiff.session.jobs import Job, JobError, JobQueue
 from napari_nudiff.session.settings import (
     EditSettings,
     LayoutSettings,
     RenderSettings,
+    Request,
     draw_seed,
-    edit_request,
-    layout_request,
-    render_request,
 )
 from napari_nudiff.session.stain import StainSettings
+from napari_nudiff.synthesis.request import EditRequest, LayoutRequest, RenderRequest
+from napari_nudiff.work import Progress, Work
 
 if TYPE_CHECKING:
     from napari_nudiff.dataset.pair import Pair
+    from napari_nudiff.dataset.pyramid import Pyramid
 
 Place = Literal["back", "front", "instead"]
 """Where new jobs stand in line: last, next, or instead of all jobs of this session."""
-
-_AS_AROUND = {"density": None, "mean_area_px": None}
 
 
 class Session:
@@ -68,8 +67,8 @@ class Session:
         self.stain = StainSettings()
         self.appearance = AppearanceSettings()
         self._queue = queue
-        self._jobs: list[Job] = []
-        self._active: Job | None = None
+        self._jobs: list[Job[Any]] = []
+        self._active: Job[Any] | None = None
 
     @property
     def busy(self) -> bool:
@@ -77,12 +76,12 @@ class Session:
         return bool(self._jobs)
 
     @property
-    def active(self) -> Job | None:
+    def active(self) -> Job[Any] | None:
         """The job that runs."""
         return self._active
 
     @property
-    def waiting(self) -> list[Job]:
+    def waiting(self) -> list[Job[Any]]:
         """The jobs that wait, the next one first."""
         return [job for job in self._jobs if job is not self._active]
 
@@ -98,9 +97,13 @@ class Session:
         ----------
         source : object
             Handed back with the result.
+
+        Raises
+        ------
+        RequestError
+            A setting is out of range. All verbs raise it, before anything is begun.
         """
-        values = self._layout_values()
-        self._begin("back", Job(lambda job: _sampling(values, job), source, "layout"))
+        self._begin("back", Job(_sampling(self._layout_request()), source, "layout"))
 
     def sample_inside(
         self,
@@ -121,8 +124,8 @@ class Session:
         um_per_px : float, optional
             Side of a pixel, for models that take it.
         """
-        values = self._values_around(um_per_px)
-        job = Job(lambda job: _sampling_inside(labels, mask, values, job), source, "nuclei")
+        request = self._request_around(um_per_px)
+        job = Job(_sampling_inside(labels, mask, request), source, "nuclei")
         self._begin("back", job)
 
     def extend(
@@ -144,8 +147,8 @@ class Session:
         um_per_px : float, optional
             Side of a pixel, for models that take it.
         """
-        values = self._values_around(um_per_px)
-        job = Job(lambda job: _extending(labels, sides, values, job), source, "layout")
+        request = self._request_around(um_per_px)
+        job = Job(_extending(labels, sides, request), source, "layout")
         self._begin("back", job)
 
     def render(
@@ -170,10 +173,13 @@ class Session:
             Values that go before those of the settings, for this time; ``count=1`` for one image,
             ``um_per_px`` for the scale of the layout, which goes to models that take it.
         """
-        works = [
-            lambda job, values=values: _rendering(labels, values, job)
-            for values in self._render_values(overrides)
+        model = overrides.get("checkpoint", self.rendering.model)
+        code, reference = self.appearance.code_for(model), self.appearance.reference_for(model)
+        requests = [
+            replace(request, style=self.stain.style(request.seed), appearance=code)
+            for request in self._requests(RenderRequest, overrides)
         ]
+        works = (_rendering(labels, request, reference) for request in requests)
         self._begin(place, *(Job(work, source, "image") for work in works))
 
     def rerender(
@@ -199,12 +205,11 @@ class Session:
         source, place, **overrides
             As of `render`.
         """
-        # An edit has the look of the image around it, whatever new images shall have.
-        edit = self.editing.values() | {"style": None, "appearance": None}
-        works = [
-            lambda job, values=values: _rerendering(base, labels, region, values | edit, job)
-            for values in self._render_values(overrides)
-        ]
+        if base.image is None:
+            raise RequestError("There is no image to change yet. Render the whole layout first.")
+        edit = {"strength": self.editing.strength, "margin_px": self.editing.margin_px}
+        requests = self._requests(EditRequest, edit | overrides)
+        works = (_rerendering(base, base.image, labels, region, request) for request in requests)
         self._begin(place, *(Job(work, source, "edit") for work in works))
 
     def recall(self, request: dict[str, Any], *, only_seed: bool = False) -> None:
@@ -233,12 +238,13 @@ class Session:
         return {name: _stored(group) for name, group in self._groups().items()}
 
     def apply_values(self, values: dict[str, Any]) -> None:
-        """Set the settings to stored ones; what this version does not know is left out."""
+        """Set the settings to stored ones; what this version cannot take is left out."""
         for name, group in self._groups().items():
-            known = _stored(group)
+            defaults = {f.name: f.default for f in _stored_fields(group)}
             for key, value in values.get(name, {}).items():
-                if key in known:
-                    setattr(group, key, tuple(value) if isinstance(value, list) else value)
+                value = tuple(value) if isinstance(value, list) else value
+                if key in defaults and _is_like(value, defaults[key]):
+                    setattr(group, key, value)
 
     def _groups(self) -> dict[str, Any]:
         return {
@@ -260,7 +266,7 @@ class Session:
         for job in [*self.waiting, *([self._active] if self._active else [])]:
             self._queue.cancel(job)
 
-    def cancel_job(self, job: Job) -> None:
+    def cancel_job(self, job: Job[Any]) -> None:
         """End one job."""
         self._queue.cancel(job)
 
@@ -271,32 +277,27 @@ class Session:
             signal.disconnect()
         self.cancel_all()
 
-    def _layout_values(self) -> dict[str, Any]:
+    def _layout_request(self) -> LayoutRequest:
         self.layout.seed = draw_seed()
-        return self.layout.values() | {"device": self.rendering.device}
+        return self.layout.request(self.rendering.device)
 
-    def _values_around(self, um_per_px: float | None) -> dict[str, Any]:
-        """The fields of a request for nuclei among those that are there."""
-        values = self._layout_values()
-        scale = um_per_px if takes(values["checkpoint"], "resolution") else None
-        return values | _AS_AROUND | {"um_per_px": scale}
+    def _request_around(self, um_per_px: float | None) -> LayoutRequest:
+        """A request for nuclei among those that are there, and as dense."""
+        request = self._layout_request()
+        scale = um_per_px if takes(request.checkpoint, "resolution") else None
+        return replace(request, density=None, mean_area_px=None, um_per_px=scale)
 
-    def _render_values(self, overrides: dict[str, Any]) -> list[dict[str, Any]]:
-        """The fields of the requests of a batch."""
-        count = overrides.pop("count", self.rendering.count)
-        if self.rendering.new_seed and "seed" not in overrides:
+    def _requests(self, kind: type[Request], changes: dict[str, Any]) -> list[Request]:
+        """As many requests as the settings say, with seeds in a row."""
+        count = changes.pop("count", self.rendering.count)
+        if self.rendering.new_seed and "seed" not in changes:
             self.rendering.seed = draw_seed()
-        values = self.rendering.values() | overrides
-        if not takes(values["checkpoint"], "resolution"):
-            values.pop("um_per_px", None)
-        values["appearance"] = self.appearance.chosen()
-        first = values["seed"]
-        return [
-            values | {"seed": seed, "style": self.stain.style(seed)}
-            for seed in range(first, first + count)
-        ]
+        first = self.rendering.request(kind, **changes)
+        if not takes(first.checkpoint, "resolution"):
+            first = replace(first, um_per_px=None)
+        return [replace(first, seed=first.seed + number) for number in range(count)]
 
-    def _begin(self, place: Place, *jobs: Job) -> None:
+    def _begin(self, place: Place, *jobs: Job[Any]) -> None:
         if place == "instead":
             self.cancel_all()
         for job in jobs:
@@ -310,19 +311,19 @@ class Session:
         self.jobs_changed.emit()
         self._queue.add(*jobs, in_front=place != "back")
 
-    def _in_line(self, jobs: list[Job], place: Place) -> list[Job]:
+    def _in_line(self, jobs: list[Job[Any]], place: Place) -> list[Job[Any]]:
         active = [] if self._active is None else [self._active]
         return active + ([*self.waiting, *jobs] if place == "back" else [*jobs, *self.waiting])
 
-    def _on_started(self, job: Job) -> None:
+    def _on_started(self, job: Job[Any]) -> None:
         self._active = job
         self.job_started.emit(job)
         self.jobs_changed.emit()
 
-    def _on_progressed(self, job: Job, progress: object) -> None:
+    def _on_progressed(self, job: Job[Any], progress: Progress) -> None:
         self.progressed.emit(progress, job.source)
 
-    def _on_ended(self, job: Job) -> None:
+    def _on_ended(self, job: Job[Any]) -> None:
         self._jobs.remove(job)
         if job is self._active:
             self._active = None
@@ -333,7 +334,7 @@ class Session:
             if not self._jobs:
                 self.busy_changed.emit(False)
 
-    def _report(self, job: Job) -> None:
+    def _report(self, job: Job[Any]) -> None:
         if job.outcome is None:
             self.cancelled.emit(job.source)
         elif isinstance(job.outcome, JobError):
@@ -344,74 +345,77 @@ class Session:
 
 def _stored(group: Any) -> dict[str, Any]:
     """The settings of a group that are stored."""
-    kept = (f.name for f in fields(group) if f.metadata.get("stored", True))
-    return {name: getattr(group, name) for name in kept}
+    return {f.name: getattr(group, f.name) for f in _stored_fields(group)}
 
 
-def _sampling(values: dict[str, Any], job: Job) -> Work:
-    from napari_nudiff.synthesis.backoff import within_memory
+def _stored_fields(group: Any) -> list[Field[Any]]:
+    return [f for f in fields(group) if f.metadata.get("stored", True)]
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Whether a value is of the type of a setting, as far as its default says."""
+    if default is None:
+        return value is None or isinstance(value, tuple)
+    return isinstance(value, (int, float) if isinstance(default, float) else type(default))
+
+
+def _sampling(request: LayoutRequest) -> Work[Pair]:
     from napari_nudiff.synthesis.pipeline import sample_layout
 
-    yield from fetching(values["checkpoint"], job)
-    size = values["height_px"], values["width_px"]
-    return (yield from within_memory(sample_layout, layout_request(values), size))
+    yield from fetching(request.checkpoint)
+    return (yield from sample_layout(request))
 
 
 def _sampling_inside(
-    labels: NDArray[Any], mask: NDArray[np.bool_], values: dict[str, Any], job: Job
-) -> Work:
+    labels: NDArray[Any], mask: NDArray[np.bool_], request: LayoutRequest
+) -> Work[Pair]:
     from napari_nudiff.synthesis.local import sample_layout_inside
 
-    yield from fetching(values["checkpoint"], job)
-    return (yield from sample_layout_inside(labels, mask, layout_request(values)))
+    yield from fetching(request.checkpoint)
+    return (yield from sample_layout_inside(labels, mask, request))
 
 
 def _extending(
-    labels: NDArray[Any], sides: tuple[int, int, int, int], values: dict[str, Any], job: Job
-) -> Work:
+    labels: NDArray[Any], sides: tuple[int, int, int, int], request: LayoutRequest
+) -> Work[Pair]:
     from napari_nudiff.synthesis.local import Sides, extend_layout
 
-    yield from fetching(values["checkpoint"], job)
-    return (yield from extend_layout(labels, Sides(*sides), layout_request(values)))
+    yield from fetching(request.checkpoint)
+    return (yield from extend_layout(labels, Sides(*sides), request))
 
 
-def _rendering(labels: NDArray[Any], values: dict[str, Any], job: Job) -> Work:
-    from napari_nudiff.synthesis.backoff import within_memory
+def _rendering(
+    labels: NDArray[Any], request: RenderRequest, reference: Reference | None
+) -> Work[Pair | Pyramid]:
+    from napari_nudiff.synthesis.appearance import appearance_of_image
     from napari_nudiff.synthesis.large import is_large, render_large
     from napari_nudiff.synthesis.pipeline import render
 
-    yield from fetching(values["checkpoint"], job)
-    request = render_request(with_appearance(values))
+    yield from fetching(request.checkpoint)
+    if reference is not None:
+        code = appearance_of_image(request.checkpoint, reference.image, reference.um_per_px)
+        request = replace(request, appearance=code)
     if is_large(labels.shape):
         return (yield from render_large(labels, request, _large_folder(request.seed)))
-    return (yield from within_memory(partial(render, np.asarray(labels)), request, labels.shape))
+    return (yield from render(np.asarray(labels), request))
 
 
 def _large_folder(seed: int) -> Path:
-    """Where a large image goes; nobody deletes it but the user."""
+    """Where a large image goes; only the user deletes it."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     return cache_folder() / "large" / f"{stamp}-s{seed}.zarr"
 
 
 def _rerendering(
     base: Pair,
+    image: NDArray[np.uint8],
     labels: NDArray[Any],
     region: NDArray[np.bool_] | None,
-    values: dict[str, Any],
-    job: Job,
-) -> Work:
+    request: EditRequest,
+) -> Work[Pair]:
     from napari_nudiff.synthesis.local import rerender
 
-    if base.image is None:
-        raise JobError("There is no image to change yet. Render the whole layout first.")
-    yield from fetching(values["checkpoint"], job)
-    return (
-        yield from rerender(
-            base.image,
-            base.labels,
-            np.asarray(labels),
-            edit_request(values),
-            region=region,
-            parent=base.provenance or None,
-        )
-    )
+    yield from fetching(request.checkpoint)
+    parent = base.provenance or None
+    after = np.asarray(labels)
+    return (yield from rerender(image, base.labels, after, request, region=region, parent=parent))

@@ -208,7 +208,7 @@ def recoverable_sessions() -> list[Path]:
     Those of programs that still run are not among them; those with nothing dear are deleted.
     """
     folders = (path for path in _automatic_folder().glob("*") if path.is_dir())
-    return [path for path in sorted(folders, reverse=True) if _is_recoverable(path)]
+    return [path for path in sorted(folders, reverse=True) if _recover_or_delete(path)]
 
 
 def delete_session(folder: Path) -> None:
@@ -231,8 +231,8 @@ def _lock_file(folder: Path) -> Path:
     return folder.with_name(folder.name + ".lock")
 
 
-def _is_recoverable(folder: Path) -> bool:
-    """Whether nobody owns a folder and something dear is in it; if there is not, it is deleted."""
+def _recover_or_delete(folder: Path) -> bool:
+    """Whether a session crashed with results worth recovering; its folder is deleted otherwise."""
     lock = _lock_of(folder)
     try:
         with lock:

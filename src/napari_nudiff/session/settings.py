@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from psygnal import SignalGroupDescriptor
 
 from napari_nudiff.checkpoints import default_checkpoint
 from napari_nudiff.nuclei.descriptors import UM_PER_PX
 from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
+from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 
-if TYPE_CHECKING:
-    from napari_nudiff.synthesis.request import EditRequest, LayoutRequest, RenderRequest
+Request = TypeVar("Request", bound=RenderRequest)
 
 MAX_SEED = 999_999  # of those drawn here: short enough to read out
-
-SAMPLERS = {
-    "dpmpp_2m": "DPM-Solver++ (fast, the default)",
-    "dpmpp_2m_sde": "DPM-Solver++ with noise",
-    "heun": "Heun (two evaluations a step)",
-    "ddim": "DDIM",
-    "ddpm": "DDPM (the paper's; wants 100 steps or more)",
-}
-"""The samplers and what to call them; their code is only imported by a job."""
 
 DEVICES = {
     "auto": "the fastest there is",
@@ -64,18 +55,30 @@ class LayoutSettings:
     # Of the sample made last.
     seed: int = 0
 
-    def values(self) -> dict[str, Any]:
-        """The fields of a `LayoutRequest`, but for the device."""
-        return {
-            "checkpoint": self.checkpoint or default_checkpoint("structure").name,
-            "height_px": self.height_px,
-            "width_px": self.width_px,
-            "density": self.density,
-            "mean_area_px": self.mean_area_px * (UM_PER_PX / self.um_per_px) ** 2,
-            "um_per_px": self.um_per_px,
-            "steps": self.steps,
-            "seed": self.seed,
-        }
+    @property
+    def model(self) -> str:
+        """Name of the checkpoint that is chosen."""
+        return self.checkpoint or default_checkpoint("structure").name
+
+    def request(self, device: str) -> LayoutRequest:
+        """The settings as they are now, for a device.
+
+        Raises
+        ------
+        RequestError
+            A value is out of range.
+        """
+        return LayoutRequest(
+            checkpoint=self.model,
+            height_px=self.height_px,
+            width_px=self.width_px,
+            density=self.density,
+            mean_area_px=self.mean_area_px * (UM_PER_PX / self.um_per_px) ** 2,
+            um_per_px=self.um_per_px,
+            steps=self.steps,
+            seed=self.seed,
+            device=device,
+        )
 
 
 @dataclass
@@ -96,16 +99,29 @@ class RenderSettings:
     sampler: str = SAMPLER
     device: str = "auto"
 
-    def values(self) -> dict[str, Any]:
-        """The fields of a `RenderRequest`, but for stain, appearance and scale."""
-        return {
-            "checkpoint": self.checkpoint or default_checkpoint("image").name,
-            "seed": self.seed,
-            "steps": self.steps,
-            "guidance": self.guidance,
-            "sampler": self.sampler,
-            "device": self.device,
-        }
+    @property
+    def model(self) -> str:
+        """Name of the checkpoint that is chosen."""
+        return self.checkpoint or default_checkpoint("image").name
+
+    def request(self, kind: type[Request], **changes: Any) -> Request:
+        """The settings as they are now, with values that go before them.
+
+        Parameters
+        ----------
+        kind : type
+            `RenderRequest`, or one that is derived from it.
+        **changes
+            Fields of it.
+
+        Raises
+        ------
+        RequestError
+            A value is out of range.
+        """
+        same = ("seed", "steps", "guidance", "sampler", "device")
+        values = {name: getattr(self, name) for name in same}
+        return kind(**{"checkpoint": self.model} | values | changes)
 
 
 @dataclass
@@ -120,28 +136,3 @@ class EditSettings:
     strength: float = 1.0
     # Pixels further from the changed nuclei than this stay as they are.
     margin_px: int = 12
-
-    def values(self) -> dict[str, Any]:
-        """What an `EditRequest` has beyond a `RenderRequest`."""
-        return {"strength": self.strength, "margin_px": self.margin_px}
-
-
-def layout_request(values: dict[str, Any]) -> LayoutRequest:
-    """Freeze values into a request; imports torch, so only jobs call it."""
-    from napari_nudiff.synthesis.request import LayoutRequest
-
-    return LayoutRequest(**values)
-
-
-def edit_request(values: dict[str, Any]) -> EditRequest:
-    """Freeze values into a request; imports torch, so only jobs call it."""
-    from napari_nudiff.synthesis.request import EditRequest
-
-    return EditRequest(**values)
-
-
-def render_request(values: dict[str, Any]) -> RenderRequest:
-    """Freeze values into a request; imports torch, so only jobs call it."""
-    from napari_nudiff.synthesis.request import RenderRequest
-
-    return RenderRequest(**values)

@@ -1,4 +1,4 @@
-"""Where the memory is not enough: the same job again, with less."""
+"""Where the memory is not enough: the same work again, with less."""
 
 from __future__ import annotations
 
@@ -6,35 +6,44 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from napari_nudiff.checkpoints import find_checkpoint, load_model, unload_models
+from napari_nudiff.checkpoints.cache import cache_folder
+from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.errors import RequestError, is_out_of_memory
-from napari_nudiff.synthesis.device import resolve_device, resolve_precision
+from napari_nudiff.synthesis.device import available_bytes, resolve_device, resolve_precision
 from napari_nudiff.synthesis.footprint import measure_footprint
 from napari_nudiff.synthesis.memory import (
     estimate_bytes,
     is_measured,
-    memory_text,
     remember_footprint,
     window_side_px,
 )
-from napari_nudiff.synthesis.pipeline import Job, Request
-from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.request import RenderRequest, SynthesisRequest
-from napari_nudiff.synthesis.room import available_bytes
+from napari_nudiff.text import memory_text
+from napari_nudiff.work import Progress, Work
 
 _LEAST_WINDOW_PX = 64
 
+Request = TypeVar("Request", bound=SynthesisRequest)
 
-def within_memory(start: Callable[[Request], Job], request: Request, shape: tuple[int, ...]) -> Job:
-    """Run a job; where the memory is not enough, again in smaller windows, then in bf16.
+
+def within_memory(
+    start: Callable[[Request], Work[Pair]], request: Request, shape: tuple[int, ...]
+) -> Work[Pair]:
+    """Do work; where the memory is not enough, again in smaller windows, then in bf16.
+
+    `pipeline.render` and `pipeline.sample_layout` go through here, and with them all who call them.
 
     Parameters
     ----------
     start : callable
-        Makes the job of a request: ``partial(render, labels)``, or `sample_layout`.
+        Starts the work of a request.
     request : SynthesisRequest
     shape : (int, int)
         Height and width of the canvas.
@@ -42,7 +51,7 @@ def within_memory(start: Callable[[Request], Job], request: Request, shape: tupl
     Yields
     ------
     Progress
-        Those of the job. One with a note goes before each further attempt, which begins anew.
+        Those of the work. One with a note goes before each further attempt, which begins anew.
 
     Returns
     -------
@@ -54,10 +63,8 @@ def within_memory(start: Callable[[Request], Job], request: Request, shape: tupl
     RequestError
         The memory is not enough even so.
     NudiffError
-        Whatever the job raises.
+        Whatever the work raises.
     """
-    if len(shape) != 2:
-        return (yield from start(request))  # which refuses it
     tried = request
     for attempt, note in _attempts(request, shape):
         tried = attempt
@@ -70,7 +77,7 @@ def within_memory(start: Callable[[Request], Job], request: Request, shape: tupl
             if not is_out_of_memory(error):
                 raise
         else:
-            _remember_footprint(attempt.checkpoint)
+            _remember_footprint(attempt.checkpoint, cache_folder())
             return sample
     _free_memory()
     raise RequestError(_defeat(tried, shape))
@@ -143,8 +150,9 @@ def _free_memory() -> None:
         torch.mps.empty_cache()
 
 
-def _remember_footprint(name: str) -> None:
-    """Count what the network took, for better estimates the next time."""
+@cache  # a folder that cannot be written to is not tried again for each of a thousand images
+def _remember_footprint(name: str, folder: Path) -> None:
+    """Count what the network took, for better estimates the next time; kept in the cache folder."""
     checkpoint = find_checkpoint(name)
     if is_measured(checkpoint):
         return

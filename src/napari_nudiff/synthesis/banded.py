@@ -8,7 +8,7 @@ replaced in the file they came from.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
@@ -23,18 +23,16 @@ from napari_nudiff.diffusion.denoiser import Guided, Prediction
 from napari_nudiff.diffusion.samplers import RULES
 from napari_nudiff.synthesis.canvas import BLOCK_PX, CanvasNoise
 from napari_nudiff.synthesis.layout import WindowedLayout
-from napari_nudiff.synthesis.pipeline import Canvas, render_conditioning, to_uint8
-from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.synthesis.pipeline import CanvasRun, render_conditioning, to_uint8
 from napari_nudiff.synthesis.request import RenderRequest
 from napari_nudiff.synthesis.stain import StainMap
 from napari_nudiff.synthesis.store import SamplerState
 from napari_nudiff.synthesis.tiling import Blend, Window, windows_over
+from napari_nudiff.work import Progress, Work
 
 PREVIEW_PX = 1024
 """Longest side of a preview."""
 _SLAB_PX = BLOCK_PX  # rows that are updated at once: whole blocks of noise
-
-Work = Generator[Progress, None, None]
 
 
 class BandedRun:
@@ -42,7 +40,7 @@ class BandedRun:
 
     Parameters
     ----------
-    canvas : Canvas
+    canvas : CanvasRun
         Of a `RenderRequest` whose sampler is one of `RULES`.
     layout : WindowedLayout
     state : SamplerState
@@ -60,7 +58,7 @@ class BandedRun:
 
     def __init__(
         self,
-        canvas: Canvas,
+        canvas: CanvasRun,
         layout: WindowedLayout,
         state: SamplerState,
         globals_: Tensor | None,
@@ -80,7 +78,7 @@ class BandedRun:
         self.total = request.steps * len(self.windows)
         self.preview = _Preview(canvas.size, stain)
 
-    def start(self) -> Work:
+    def start(self) -> Work[None]:
         """Fill the canvas with noise."""
         height, _ = self.canvas.full
         for slab in bands_over(height, _SLAB_PX):
@@ -89,12 +87,13 @@ class BandedRun:
             yield Progress("load", 0, 0)
 
     @torch.inference_mode()
-    def steps(self) -> Work:
+    def steps(self) -> Work[None]:
         """Yield after each window, with a preview after the last of each step."""
         done = 0
         for i in range(self.request.steps):
-            for preview in self._step(i):
+            for finished in self._step(i):
                 done += 1
+                preview = self.preview.image.copy if finished else None
                 yield Progress("render", done, self.total, preview)
 
     def pixels(self, rows: slice) -> NDArray[np.uint8]:
@@ -109,18 +108,18 @@ class BandedRun:
     def _x0_of(self, slab: slice) -> Tensor:
         return self.state.x0.read(slab.start, slab.stop - slab.start)
 
-    def _step(self, i: int) -> Iterator[NDArray[np.uint8] | None]:
-        """One step; yields for each window."""
+    def _step(self, i: int) -> Iterator[bool]:
+        """One step; yields for each window whether it was the last."""
         tall = self.windows[0].height
         blend = Blend(self._band(tall), self.windows)
         for row in self.rows:
             x = self.state.x.read(row.top, tall).to(self.canvas.device)
             for window in row.windows:
                 if window is not row.windows[0]:
-                    yield None
+                    yield False
                 blend.add(window, self._denoised(x, row.top, window, self.sigmas[i]))
             self._advance(i, row.top, blend.take(row.finished))
-            yield None if row is not self.rows[-1] else self.preview.image.copy()
+            yield row is self.rows[-1]
 
     def _band(self, rows: int) -> Tensor:
         """An empty band of the canvas."""

@@ -1,4 +1,4 @@
-"""Where to compute, and in which precision."""
+"""Where to compute, in which precision, and how much memory is left there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -15,6 +16,7 @@ from napari_nudiff.errors import CheckpointError, RequestError
 
 _WORTH_IT = 1.3  # bf16 must be this much faster than float32 to be chosen
 _ANSWERS = "precision.json"
+_MEMINFO = Path("/proc/meminfo")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -101,3 +103,20 @@ def _seconds(x: torch.Tensor, weight: torch.Tensor) -> float:
         torch.nn.functional.conv2d(x, weight, padding=1)
         times.append(time.thread_time() - start)
     return min(times)
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Memory that a device could still give; None where it is unknown (MPS; CPU outside Linux)."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + unused)
+    return _available_ram_bytes() if device.type == "cpu" else None
+
+
+def _available_ram_bytes() -> int | None:
+    with suppress(OSError, ValueError, IndexError):
+        for line in _MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None

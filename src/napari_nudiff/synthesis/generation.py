@@ -11,12 +11,12 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
 from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected
 from napari_nudiff.nuclei.perturbation import perturb
-from napari_nudiff.synthesis.device import resolve_device, using_threads
+from napari_nudiff.synthesis.device import available_bytes, resolve_device, using_threads
 from napari_nudiff.synthesis.generation_plan import (
     GenerationPlan,
     Item,
@@ -38,9 +38,8 @@ from napari_nudiff.synthesis.generation_plan import (
     layout_request,
     with_count,
 )
-from napari_nudiff.synthesis.pipeline import Job, render, sample_layout
-from napari_nudiff.synthesis.progress import Progress
-from napari_nudiff.synthesis.room import available_bytes
+from napari_nudiff.synthesis.pipeline import render, sample_layout
+from napari_nudiff.work import Progress, Work, part_of
 
 PLAN = "plan.json"
 SCHEMA = 2  # in the first, networks were computed operation by operation
@@ -52,24 +51,7 @@ GO_ON = "Complete pairs are kept; run the same command again to go on."
 Labels = NDArray[np.integer]
 
 
-class Made(NamedTuple):
-    """An item that is on the disk.
-
-    Attributes
-    ----------
-    number : int
-    done, total : int
-        Items of this process that are complete, of how many.
-    """
-
-    number: int
-    done: int
-    total: int
-
-
-def generate(
-    plan: GenerationPlan, out: Path, *, rank: int = 0, ranks: int = 1
-) -> Generator[Made | Progress, None, None]:
+def generate(plan: GenerationPlan, out: Path, *, rank: int = 0, ranks: int = 1) -> Work[None]:
     """Make the items of a plan that are missing in a folder.
 
     Parameters
@@ -82,8 +64,8 @@ def generate(
 
     Yields
     ------
-    Made or Progress
-        After each item, and after each step of one.
+    Progress
+        Pairs of this process that are complete, of how many; after each step of one, too.
 
     Raises
     ------
@@ -106,16 +88,17 @@ def generate(
             if path_of(out, number).is_file():  # by processes that share the work in another way
                 done += 1
                 continue
-            writer.write(number, (yield from make(plan, number)))
-            for written in writer.written(_WAITING):
+            now = Progress("pair", done, len(own))
+            writer.write(number, (yield from part_of(now, make(plan, number))))
+            for _ in writer.written(_WAITING):
                 done += 1
-                yield Made(written, done, len(own))
-        for written in writer.written():
+                yield Progress("pair", done, len(own))
+        for _ in writer.written():
             done += 1
-            yield Made(written, done, len(own))
+            yield Progress("pair", done, len(own))
 
 
-def make(plan: GenerationPlan, number: int) -> Job:
+def make(plan: GenerationPlan, number: int) -> Work[Pair]:
     """Make one item of a plan.
 
     Parameters
@@ -293,9 +276,7 @@ def with_fingerprints(plan: GenerationPlan) -> GenerationPlan:
 # Layouts
 
 
-def _first_layout(
-    plan: GenerationPlan, item: Item
-) -> Generator[Progress, None, tuple[Labels, dict[str, Any]]]:
+def _first_layout(plan: GenerationPlan, item: Item) -> Work[tuple[Labels, dict[str, Any]]]:
     """A layout before it is perturbed, and where it comes from."""
     if plan.layouts == "sampled":
         sample = yield from sample_layout(layout_request(plan, item))

@@ -6,7 +6,7 @@ What comes out is what `pipeline.render` makes in memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,24 +21,22 @@ from napari_nudiff.dataset.pyramid import (
 from napari_nudiff.diffusion.samplers import RULES
 from napari_nudiff.errors import RequestError
 from napari_nudiff.nuclei.structure import validate_layout
-from napari_nudiff.synthesis.banded import BandedRun, Work
+from napari_nudiff.synthesis.banded import BandedRun
 from napari_nudiff.synthesis.layout import LayoutScan, WindowedLayout
 from napari_nudiff.synthesis.pipeline import (
-    Canvas,
+    CanvasRun,
     image_conditions,
     origin_of,
     prepared,
     require_sides,
 )
-from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.request import RenderRequest, stored_request
 from napari_nudiff.synthesis.stain import StainMap
 from napari_nudiff.synthesis.store import SamplerState, staged_folder
+from napari_nudiff.work import Progress, Work
 
 LARGE_PX = 2048 * 2048
 """Layouts of a larger area are rendered here, smaller ones in memory."""
-
-LargeJob = Generator[Progress, None, Pyramid]
 
 
 def is_large(shape: tuple[int, ...]) -> bool:
@@ -46,7 +44,7 @@ def is_large(shape: tuple[int, ...]) -> bool:
     return shape[0] * shape[1] > LARGE_PX
 
 
-def render_large(labels: LayoutArray, request: RenderRequest, out: Path) -> LargeJob:
+def render_large(labels: LayoutArray, request: RenderRequest, out: Path) -> Work[Pyramid]:
     """Render an image of any size into a multiscale OME-Zarr.
 
     Memory grows with the width of the canvas, not with its area. The image is the one that
@@ -85,7 +83,7 @@ def render_large(labels: LayoutArray, request: RenderRequest, out: Path) -> Larg
     _require_usable(labels, request)
     yield Progress("load", 0, 0)
     checkpoint, model, request = prepared(request, "image")
-    canvas = Canvas(model, request, labels.shape)
+    canvas = CanvasRun(model, request, labels.shape)
     stain = StainMap.into_range(request.style, request.stain_range)
     globals_ = image_conditions(model, request, stain.style)
     with staged_folder(out, _needed_bytes(canvas)) as folder:
@@ -104,7 +102,7 @@ def render_large(labels: LayoutArray, request: RenderRequest, out: Path) -> Larg
     return open_pyramid(out)
 
 
-def rerender_large(stored: Path, out: Path) -> LargeJob:
+def rerender_large(stored: Path, out: Path) -> Work[Pyramid]:
     """Render again what `render_large` made, from the labels and the provenance stored in it.
 
     Parameters
@@ -159,20 +157,20 @@ def _require_usable(labels: LayoutArray, request: RenderRequest) -> None:
         )
 
 
-def _needed_bytes(canvas: Canvas) -> int:
+def _needed_bytes(canvas: CanvasRun) -> int:
     """Disk that a render takes at most: x and x0, then image and labels with all their levels."""
     state = 2 * 4 * canvas.channels * math.prod(canvas.full)
     return state + (3 + 4) * math.prod(canvas.size) * 4 // 3
 
 
-def _copied(labels: LayoutArray, scan: LayoutScan, writer: PyramidWriter) -> Work:
+def _copied(labels: LayoutArray, scan: LayoutScan, writer: PyramidWriter) -> Work[None]:
     """Look through a layout and write it, band by band."""
     for rows in bands_over(labels.shape[0]):
         writer.write_labels(rows.start, scan.add(np.asarray(labels[rows])))
         yield Progress("load", 0, 0)
 
 
-def _finishing(run: BandedRun, bands: Iterator[None]) -> Work:
+def _finishing(run: BandedRun, bands: Iterator[None]) -> Work[None]:
     """Write bands; all windows are done."""
     for _ in bands:
         yield Progress("render", run.total, run.total)

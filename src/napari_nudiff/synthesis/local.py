@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,20 +28,18 @@ from napari_nudiff.nuclei.structure import encode_structure
 from napari_nudiff.synthesis.appearance import appearance_with
 from napari_nudiff.synthesis.masked import Picture, step_count
 from napari_nudiff.synthesis.pipeline import (
-    Canvas,
+    CanvasRun,
     Estimates,
-    Job,
     checked_layout,
     decoded,
     image_conditions,
+    image_of,
     layout_conditions,
     prepared,
     provenance_of,
     render_conditioning,
     structure_preview,
-    to_uint8,
 )
-from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.synthesis.region import (
     Mask,
     Patch,
@@ -53,6 +51,7 @@ from napari_nudiff.synthesis.region import (
 )
 from napari_nudiff.synthesis.request import EditRequest, LayoutRequest
 from napari_nudiff.synthesis.stain import UNCHANGED, StainMap
+from napari_nudiff.work import Progress, Work
 
 Image = NDArray[np.uint8]  # (H, W, 3)
 Labels = NDArray[np.int32]  # (H, W)
@@ -82,7 +81,7 @@ def rerender(
     *,
     region: Mask | None = None,
     parent: dict[str, Any] | None = None,
-) -> Job:
+) -> Work[Pair]:
     """Render the changed nuclei of an image and their surroundings again, and nothing else.
 
     Parameters
@@ -90,7 +89,7 @@ def rerender(
     image : ndarray, (H, W, 3), uint8
         A render, or a real image.
     before, after : ndarray, (H, W), integer
-        Its layout, and the layout that it shall have; each side at least 64 px.
+        Its layout, and the layout to render; each side at least 64 px.
     request : EditRequest
     region : ndarray, (H, W), bool, optional
         Pixels to render again even where the layout is as it was.
@@ -106,7 +105,7 @@ def rerender(
     -------
     Pair
         Outside the region (see `changed_region`) its image is the given one, bit for bit. From its
-        provenance `replay.request_of` makes it again: if the given image is none of ours, from
+        provenance `replay.request_of` makes it again: if the given image was not made here, from
         that image too.
 
     Raises
@@ -127,7 +126,6 @@ def rerender(
         )
     provenance = {
         **provenance_of("edit", request, checkpoint, after),
-        "layout": pack_layout(after),
         "before": _packed_difference(before, after),
         "region": None if region is None else pack_layout(region.astype(np.int32)),
         "image_sha256": pixels_sha256(image),
@@ -147,7 +145,7 @@ def extend_image(
     request: EditRequest,
     *,
     parent: dict[str, Any] | None = None,
-) -> Job:
+) -> Work[Pair]:
     """Render what an extended layout adds to an image.
 
     Parameters
@@ -186,19 +184,24 @@ def extend_image(
 
 def _rerendered(
     image: Image, labels: Labels, region: Region, model: Model, request: EditRequest
-) -> Generator[Progress, None, Image]:
+) -> Work[Image]:
     """The image with its patches rendered one after another; each sees those before it."""
-    edited = image.copy()
+    edited = image.copy()  # never written to: a preview may be looked at later
     patches = region.patches(model.header.network.multiple_px)
     steps = step_count(request.steps, request.strength)
     for number, patch in enumerate(patches):
-        known = edited[patch.at].copy()
         stain = _stain_of(image[patch.at], request, model)
-        for step, x0 in _painted_image(known, labels, patch, model, request, stain):
-            painted = to_uint8(stain.carry_back(x0))
-            edited[patch.at] = np.where(patch.weight[..., None] > 0, painted, known)
-            done = number * steps + step + 1
-            yield Progress("render", done, len(patches) * steps, edited.copy())
+        for step, x0 in _painted_image(edited[patch.at], labels, patch, model, request, stain):
+            preview = partial(_with_patch, edited, patch, x0, stain)
+            yield Progress("render", number * steps + step + 1, len(patches) * steps, preview)
+        edited = _with_patch(edited, patch, x0, stain)
+    return edited
+
+
+def _with_patch(image: Image, patch: Patch, x0: Tensor, stain: StainMap) -> Image:
+    """A copy of an image with what was painted in a patch of it."""
+    painted, edited = image_of(x0, stain), image.copy()
+    edited[patch.at] = np.where(patch.weight[..., None] > 0, painted, image[patch.at])
     return edited
 
 
@@ -210,7 +213,7 @@ def _painted_image(
     request: EditRequest,
     stain: StainMap,
 ) -> Estimates:
-    canvas = Canvas(model, request, patch.weight.shape)
+    canvas = CanvasRun(model, request, patch.weight.shape)
     structure = canvas.padded(_structure(labels, patch))
     globals_ = image_conditions(model, request, stain.style)
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
@@ -223,7 +226,7 @@ def _painted_image(
 def _stain_of(image: Image, request: EditRequest, model: Model) -> StainMap:
     """The stain of an image, as far as the model knows it, and the way there and back.
 
-    A request that says itself how the image shall look is taken at its word.
+    A request that sets the look itself is left as it is.
     """
     if request.style is not None:
         return replace(UNCHANGED, style=request.style)
@@ -280,7 +283,9 @@ def _to_signed_image(image: Image) -> Tensor:
 # Layouts
 
 
-def sample_layout_inside(labels: NDArray[np.integer], mask: Mask, request: LayoutRequest) -> Job:
+def sample_layout_inside(
+    labels: NDArray[np.integer], mask: Mask, request: LayoutRequest
+) -> Work[Pair]:
     """Sample nuclei in a region of a layout, in keeping with those around it.
 
     A nucleus belongs to the region if its centre does: those that are there now are replaced, with
@@ -315,7 +320,7 @@ def sample_layout_inside(labels: NDArray[np.integer], mask: Mask, request: Layou
     return (yield from sampled_inside(labels, mask, request, []))
 
 
-def extend_layout(labels: NDArray[np.integer], sides: Sides, request: LayoutRequest) -> Job:
+def extend_layout(labels: NDArray[np.integer], sides: Sides, request: LayoutRequest) -> Work[Pair]:
     """Extend the canvas of a layout and sample nuclei in the new part.
 
     Nuclei that the old border cut may grow into the new part; all others stay as they are.
@@ -347,7 +352,9 @@ def extend_layout(labels: NDArray[np.integer], sides: Sides, request: LayoutRequ
     return (yield from sampled_inside(wide, new_part, request, sorted(cut - {0})))
 
 
-def sampled_inside(labels: Labels, mask: Mask, request: LayoutRequest, growing: list[int]) -> Job:
+def sampled_inside(
+    labels: Labels, mask: Mask, request: LayoutRequest, growing: list[int]
+) -> Work[Pair]:
     """As `sample_layout_inside`; the nuclei ``growing`` may grow into the region."""
     if labels.max(initial=0) > np.iinfo(np.int32).max - labels.size:
         raise LayoutError(
@@ -385,21 +392,20 @@ class _Redrawing:
         self.labels = np.where(replaced, np.int32(0), labels)
         self.free = (region_around(mask, _OVERHANG_PX, 0).mask | replaced) & (self.labels == 0)
 
-    def run(self) -> Generator[Progress, None, Labels]:
+    def run(self) -> Work[Labels]:
         """Yield progress, return the layout."""
         region = Region(self.free.astype(np.float32))
         patches = region.patches(self.model.header.network.multiple_px, _LAYOUT_CONTEXT_PX)
         steps = self.request.steps
         for number, patch in enumerate(patches):
             for step, x0 in self._painted(patch):
-                last = x0
-                preview = self._preview(patch, x0)
+                preview = partial(self._preview, patch, x0)
                 yield Progress("sample", number * steps + step + 1, len(patches) * steps, preview)
-            self._add(patch, decoded(last, self.model))
+            self._add(patch, decoded(x0, self.model))
         return self.labels
 
     def _painted(self, patch: Patch) -> Estimates:
-        canvas = Canvas(self.model, self.request, patch.weight.shape)
+        canvas = CanvasRun(self.model, self.request, patch.weight.shape)
         globals_ = layout_conditions(self.model, self._as_dense_as_around(patch))
         # A nucleus that may grow stays nucleus, but where its centre lies is open.
         grows = torch.from_numpy(np.isin(self.labels[patch.at], self.growing))

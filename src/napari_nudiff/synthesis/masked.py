@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_nudiff.diffusion.denoiser import Conditioning, Denoiser, Prediction
 from napari_nudiff.synthesis.canvas import CanvasNoise
-from napari_nudiff.synthesis.pipeline import Canvas, Condition, Estimates
+from napari_nudiff.synthesis.pipeline import CanvasRun, Condition, Estimates
 from napari_nudiff.synthesis.tiling import Window
 
 _MIN_STEPS = 4  # of a refinement, however weak
@@ -42,16 +42,16 @@ class Picture:
     strength: float = 1.0
 
     def painted(
-        self, canvas: Canvas, denoiser: Any, condition: Condition, window: Window
+        self, canvas: CanvasRun, denoiser: Any, condition: Condition, window: Window
     ) -> Estimates:
-        """Yield each step's index and the picture as it forms, (C, H, W) on the CPU.
+        """Yield each step's index and the picture as it forms, (C, H, W) on the device.
 
         Parameters
         ----------
-        canvas : Canvas
+        canvas : CanvasRun
             Of the picture's size.
         denoiser : object
-            What `Canvas.windowed` takes.
+            What `CanvasRun.windowed` takes.
         condition : callable
             Its conditioning.
         window : Window
@@ -77,7 +77,7 @@ class Picture:
 class Anchored:
     """A denoiser that knows the picture outside a mask.
 
-    Told the true x0 there, every sampler keeps x there at that picture plus noise of the step's
+    Given the true x0 there, every sampler keeps x there at that picture plus noise of the step's
     level: no sampler needs to know of masks. Where the mask fades the two are mixed at every step,
     not once at the end, so that what is painted leads over to what is there.
 
@@ -104,7 +104,7 @@ class Anchored:
         return Prediction(x0, torch.where(self.weight > 0, guess.variance, -1))
 
 
-def strong_sigmas(canvas: Canvas, strength: float) -> Tensor:
+def strong_sigmas(canvas: CanvasRun, strength: float) -> Tensor:
     """The noise levels from a fraction ``strength`` of the schedule down to 0."""
     count = step_count(canvas.request.steps, strength)
     total = min(round(count / strength), _MAX_SCHEDULE)

@@ -13,15 +13,20 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from napari_nudiff.checkpoints import Checkpoint, size_text
+from napari_nudiff.checkpoints import Checkpoint
 from napari_nudiff.checkpoints.cache import read_json, write_json
 from napari_nudiff.errors import CheckpointError
 
 _STORE = "footprints.json"
 _OVERHEAD = 1.1  # what the allocator and the convolutions take beside the tensors
 _CANVAS_BYTES_PER_PX = 64  # x, x0 and noise of a sampler, 3 channels of float32 each
-# Those of `tiling`, which needs torch; a test compares.
-_WHOLE_CANVAS_PX, _WINDOW_PX, _OVERLAP_PX, _KEPT_WINDOWS = 512, 384, 128, 16
+
+WHOLE_CANVAS_PX = 512
+"""Canvases up to this side are denoised in one piece."""
+WINDOW_PX, OVERLAP_PX = 384, 128
+"""Of the windows of larger ones."""
+KEPT_CONDITIONINGS = 16
+"""Up to so many windows, what depends on neither noise nor step is kept for each."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def estimate_bytes(
     footprint = footprint_of(checkpoint)
     rows, tall = _windows_along(height_px, window_px)
     cols, wide = _windows_along(width_px, window_px)
-    kept_windows = rows * cols if window_px is None and rows * cols <= _KEPT_WINDOWS else 1
+    kept_windows = rows * cols if window_px is None and rows * cols <= KEPT_CONDITIONINGS else 1
     branches = 2 if guided else 1
     per_window = footprint.active_bytes_per_px + (
         kept_windows * branches * footprint.kept_bytes_per_px
@@ -111,13 +116,6 @@ def estimate_bytes(
     computing = tall * wide * per_window * (0.5 if bf16 else 1.0)
     canvas = height_px * width_px * _CANVAS_BYTES_PER_PX
     return round((footprint.weights_bytes + computing + canvas) * _OVERHEAD)
-
-
-def memory_text(needed_bytes: float) -> str:
-    """An estimate for people, in steps of two figures: "about 1.3 GB"."""
-    if needed_bytes < 1e9:
-        return f"about {max(round(needed_bytes / 1e7) * 10, 10)} MB"
-    return f"about {size_text(needed_bytes)}"
 
 
 def window_side_px(side_px: int, window_px: int | None = None) -> int:
@@ -139,9 +137,9 @@ def overlap_px(window_px: int, multiple_px: int = 1) -> int:
 
 def _windows_along(side_px: int, window_px: int | None) -> tuple[int, int]:
     """How many windows there are along a side, and how long they are."""
-    whole = _WHOLE_CANVAS_PX if window_px is None else window_px
+    whole = WHOLE_CANVAS_PX if window_px is None else window_px
     if side_px <= whole:
         return 1, side_px
-    window = _WINDOW_PX if window_px is None else window_px
-    overlap = _OVERLAP_PX if window_px is None else overlap_px(window_px)
+    window = WINDOW_PX if window_px is None else window_px
+    overlap = OVERLAP_PX if window_px is None else overlap_px(window_px)
     return -(-(side_px - overlap) // (window - overlap)), window

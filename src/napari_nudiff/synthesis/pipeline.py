@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,6 +31,7 @@ from napari_nudiff.diffusion.unet import CONDITIONS
 from napari_nudiff.diffusion.weights import Model
 from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
 from napari_nudiff.nuclei.descriptors import (
+    MIN_SIDE_PX,
     SIZE_SCALE_PX,
     UM_PER_PX,
     density_globals,
@@ -40,56 +42,30 @@ from napari_nudiff.nuclei.layout import relabel_contiguous, remove_specks, smoot
 from napari_nudiff.nuclei.stain import Style
 from napari_nudiff.nuclei.structure import encode_structure, validate_layout
 from napari_nudiff.synthesis.appearance import drawn_appearance
+from napari_nudiff.synthesis.backoff import within_memory
 from napari_nudiff.synthesis.canvas import CanvasNoise
 from napari_nudiff.synthesis.device import resolve_device, resolve_precision
-from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.synthesis.memory import KEPT_CONDITIONINGS
 from napari_nudiff.synthesis.request import (
-    MIN_SIDE_PX,
     EditRequest,
     LayoutRequest,
     RenderRequest,
     SynthesisRequest,
 )
 from napari_nudiff.synthesis.stain import StainMap
-from napari_nudiff.synthesis.tiling import (
-    KEPT_CONDITIONINGS,
-    TiledDenoiser,
-    Window,
-    windows_over,
-)
+from napari_nudiff.synthesis.tiling import TiledDenoiser, Window, windows_over
+from napari_nudiff.work import Progress, Work
 
 Request = TypeVar("Request", bound=SynthesisRequest)
-Made = TypeVar("Made")
 
-Job = Generator[Progress, None, Pair]
 Condition = Callable[[Window], Conditioning]
 Estimates = Generator[tuple[int, Tensor], None, None]
 
 
-def completed(
-    job: Generator[Progress, None, Made], on_progress: Callable[[Progress], None] | None = None
-) -> Made:
-    """Run a job to its end and return what it made.
-
-    Parameters
-    ----------
-    job : generator
-        What `sample_layout` or `render` returned.
-    on_progress : callable, optional
-        Called with each `Progress`.
-    """
-    while True:
-        try:
-            progress = next(job)
-        except StopIteration as stop:
-            made: Made = stop.value
-            return made
-        if on_progress is not None:
-            on_progress(progress)
-
-
-def sample_layout(request: LayoutRequest) -> Job:
+def sample_layout(request: LayoutRequest) -> Work[Pair]:
     """Sample a layout of nuclei with a structure model.
+
+    Where the memory is not enough, it is tried again with less (see `backoff`).
 
     Parameters
     ----------
@@ -98,27 +74,29 @@ def sample_layout(request: LayoutRequest) -> Job:
     Yields
     ------
     Progress
-        After each step.
+        After each step; with a note before it is tried again with less memory.
 
     Returns
     -------
     Pair
-        Without an image.
+        Without an image. Its provenance has the request that succeeded.
 
     Raises
     ------
     RequestError, CheckpointError
     """
+    return (yield from within_memory(_sampled, request, (request.height_px, request.width_px)))
+
+
+def _sampled(request: LayoutRequest) -> Work[Pair]:
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "structure")
     request = _with_density(model, request)
-    canvas = Canvas(model, request, (request.height_px, request.width_px))
+    canvas = CanvasRun(model, request, (request.height_px, request.width_px))
     globals_ = layout_conditions(model, request)
-    noisy = canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_))
-    for step, x0 in noisy:
-        last = x0
-        yield Progress("sample", step + 1, request.steps, structure_preview(x0))
-    drawn = remove_specks(decoded(last, model), request.min_nucleus_px, keep_cut=True)
+    for step, x0 in canvas.sample(canvas.denoiser, lambda _: Conditioning(globals_=globals_)):
+        yield Progress("sample", step + 1, request.steps, partial(structure_preview, x0))
+    drawn = remove_specks(decoded(x0, model), request.min_nucleus_px, keep_cut=True)
     labels = relabel_contiguous(smooth_outlines(drawn, request.smoothing_px))
     return Pair(Layout(labels), provenance=provenance_of("layout", request, checkpoint, labels))
 
@@ -135,8 +113,10 @@ def _with_density(model: Model, request: LayoutRequest) -> LayoutRequest:
     return replace(request, density=round(min(density, 0.9), 4), mean_area_px=round(area_px, 1))
 
 
-def render(layout: Layout | NDArray[np.integer], request: RenderRequest) -> Job:
+def render(layout: Layout | NDArray[np.integer], request: RenderRequest) -> Work[Pair]:
     """Render an H&E image that fits a layout of nuclei.
+
+    Where the memory is not enough, it is tried again with less (see `backoff`).
 
     Parameters
     ----------
@@ -147,12 +127,13 @@ def render(layout: Layout | NDArray[np.integer], request: RenderRequest) -> Job:
     Yields
     ------
     Progress
-        After each step.
+        After each step; with a note before it is tried again with less memory.
 
     Returns
     -------
     Pair
-        The image, the labels, and a provenance from which `replay.request_of` makes both again.
+        The image, the labels, and a provenance from which `replay.request_of` makes both again: it
+        has the request that succeeded.
 
     Raises
     ------
@@ -160,28 +141,40 @@ def render(layout: Layout | NDArray[np.integer], request: RenderRequest) -> Job:
     """
     layout = layout if isinstance(layout, Layout) else Layout(layout)
     labels = checked_layout(layout.labels)
+    work = partial(_rendered, labels)
+    made = yield from within_memory(work, request, labels.shape)
+    return replace(made, layout=replace(layout, labels=labels))
+
+
+def _rendered(labels: NDArray[np.int32], request: RenderRequest) -> Work[Pair]:
     yield Progress("load", 0, request.steps)
     checkpoint, model, request = prepared(request, "image")
-    canvas = Canvas(model, request, labels.shape)
+    canvas = CanvasRun(model, request, labels.shape)
     structure = canvas.padded(torch.from_numpy(encode_structure(labels))[None])
     guided = Guided(canvas.denoiser, request.guidance, request.guidance_interval)
     stain = StainMap.into_range(request.style, request.stain_range)
     globals_ = image_conditions(model, request, stain.style)
     condition = render_conditioning(canvas.denoiser, structure, request, globals_)
     for step, x0 in canvas.sample(guided, condition):
-        image = to_uint8(stain.carry_back(x0))
-        yield Progress("render", step + 1, request.steps, image)
-    provenance = provenance_of("render", request, checkpoint, labels)
-    return Pair(replace(layout, labels=labels), image, provenance=provenance)
+        yield Progress("render", step + 1, request.steps, partial(image_of, x0, stain))
+    image = image_of(x0, stain)
+    return Pair(
+        Layout(labels), image, provenance=provenance_of("render", request, checkpoint, labels)
+    )
+
+
+def image_of(x0: Tensor, stain: StainMap) -> NDArray[np.uint8]:
+    """The image that an estimate (3, H, W) on any device is, in the stain that was asked for."""
+    return to_uint8(stain.carry_back(x0.float().cpu()))
 
 
 def to_uint8(image: Tensor) -> NDArray[np.uint8]:
     """The core's image (3, H, W) on -1..1 as the world's (H, W, 3) uint8."""
-    scaled = ((image.float() + 1) * 127.5).round().clamp(0, 255)
-    return scaled.to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    scaled = ((image.float().cpu() + 1) * 127.5).round().clamp(0, 255)
+    return scaled.to(torch.uint8).permute(1, 2, 0).numpy()
 
 
-class Canvas:
+class CanvasRun:
     """A padded canvas on a device, and the sampler's run over it.
 
     Parameters
@@ -221,7 +214,7 @@ class Canvas:
         return TiledDenoiser(denoiser, windows, condition, kept)
 
     def sample(self, denoiser: Any, condition: Condition) -> Estimates:
-        """Yield each step's index and estimate of the clean canvas, (C, H, W) on the CPU."""
+        """Yield each step's index and estimate of the clean canvas, (C, H, W) on the device."""
         height, width = self.full
         noise = CanvasNoise(self.request.seed, height, width, self.channels)
         sigmas = self.denoiser.sigmas(self.request.steps)
@@ -238,7 +231,7 @@ class Canvas:
             denoiser, x, sigmas, UNCONDITIONAL, lambda i: noise.at_step(i).to(self.device)
         )
         for step in steps:
-            yield step.index, step.x0[0, :, :height, :width].float().cpu()
+            yield step.index, step.x0[0, :, :height, :width]
 
 
 def render_conditioning(
@@ -386,7 +379,7 @@ def _conditions(
 def decoded(structure: Tensor, model: Model) -> NDArray[np.int32]:
     """The nuclei of what a structure model drew, (3, H, W) on -1..1."""
     decode = decode_official if model.header.parametrisation == "eps" else decode_instances
-    return decode(from_signed(structure[None])[0].numpy())
+    return decode(from_signed(structure[None].float().cpu())[0].numpy())
 
 
 def structure_preview(structure: Tensor) -> NDArray[np.uint8]:
@@ -398,10 +391,10 @@ def provenance_of(
     kind: str, request: SynthesisRequest, checkpoint: Checkpoint, labels: NDArray[np.int32]
 ) -> dict[str, Any]:
     """Everything needed to make a sample again, and what it is; JSON values."""
-    values = origin_of(kind, request, checkpoint, Layout(labels).sha256())
-    if kind == "render":
-        values["layout"] = pack_layout(labels)
-    return values
+    if kind not in {"render", "edit"}:
+        return origin_of(kind, request, checkpoint, Layout(labels).sha256())
+    packed = pack_layout(labels)
+    return origin_of(kind, request, checkpoint, packed["sha256"]) | {"layout": packed}
 
 
 def origin_of(

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_nudiff.errors import LayoutError
+from napari_nudiff.nuclei.descriptors import MIN_SIDE_PX
 from napari_nudiff.nuclei.structure import validate_layout
-from napari_nudiff.synthesis.request import MIN_SIDE_PX, EditRequest
+from napari_nudiff.synthesis.request import EditRequest
 from napari_nudiff.synthesis.tiling import Window
 
 Mask = NDArray[np.bool_]

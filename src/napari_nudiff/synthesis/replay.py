@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.pair import pixels_sha256
+from napari_nudiff.dataset.pair import Pair, pixels_sha256
 from napari_nudiff.dataset.sample import SCHEMA, pack_layout, unpack_layout
 from napari_nudiff.errors import RequestError
 from napari_nudiff.synthesis.local import (
@@ -20,19 +20,19 @@ from napari_nudiff.synthesis.local import (
     rerender,
     sampled_inside,
 )
-from napari_nudiff.synthesis.pipeline import Job, render, sample_layout
-from napari_nudiff.synthesis.progress import Progress
+from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.request import (
     EditRequest,
     LayoutRequest,
     RenderRequest,
     stored_request,
 )
+from napari_nudiff.work import Work
 
 Provenance = dict[str, Any]
 
 
-def request_of(provenance: Provenance, image: Image | None = None) -> Job:
+def request_of(provenance: Provenance, image: Image | None = None) -> Work[Pair]:
     """The job that makes a stored sample again.
 
     Parameters
@@ -40,7 +40,7 @@ def request_of(provenance: Provenance, image: Image | None = None) -> Job:
     provenance : dict
         As stored beside a sample, by `Pair.provenance`.
     image : ndarray, (H, W, 3), uint8, optional
-        The image that was edited. It is needed where it is none of ours; else it is made again.
+        The image that was edited. Needed if it was not made here; otherwise it is made again.
 
     Raises
     ------
@@ -61,18 +61,18 @@ def request_of(provenance: Provenance, image: Image | None = None) -> Job:
     return _JOBS[kind](provenance, image)
 
 
-def _layout(provenance: Provenance, image: Image | None) -> Job:
+def _layout(provenance: Provenance, image: Image | None) -> Work[Pair]:
     return sample_layout(stored_request(LayoutRequest, provenance))
 
 
-def _layout_inside(provenance: Provenance, image: Image | None) -> Job:
+def _layout_inside(provenance: Provenance, image: Image | None) -> Work[Pair]:
     labels = unpack_layout(provenance["layout_before"])
     mask = unpack_layout(provenance["region"]) > 0
     request = stored_request(LayoutRequest, provenance)
     return sampled_inside(labels, mask, request, provenance["growing"])
 
 
-def _render(provenance: Provenance, image: Image | None) -> Job:
+def _render(provenance: Provenance, image: Image | None) -> Work[Pair]:
     request = stored_request(RenderRequest, provenance)
     if "data" not in provenance["layout"] and "path" in provenance["layout"]:
         raise RequestError(
@@ -82,7 +82,7 @@ def _render(provenance: Provenance, image: Image | None) -> Job:
     return render(unpack_layout(provenance.get("layout", {})), request)
 
 
-def _edit(provenance: Provenance, image: Image | None) -> Job:
+def _edit(provenance: Provenance, image: Image | None) -> Work[Pair]:
     after, region = unpack_layout(provenance["layout"]), provenance["region"]
     before = _with_difference(after, provenance["before"])
     sides = Sides(*provenance.get("sides", ()))
@@ -106,10 +106,8 @@ def _edit(provenance: Provenance, image: Image | None) -> Job:
     return replace(sample, provenance=sample.provenance | extended)
 
 
-def _edited_image(
-    parent: Provenance | None, before: Labels, sides: Sides
-) -> Generator[Progress, None, Image]:
-    """Make the image again that was edited, if it is one of ours."""
+def _edited_image(parent: Provenance | None, before: Labels, sides: Sides) -> Work[Image]:
+    """Make the edited image again, if it was made here."""
     if not (parent or {}).get("synthetic"):
         raise RequestError("An edit is made again from the image that was edited. Give it too.")
     assert parent is not None
@@ -120,7 +118,7 @@ def _edited_image(
     return made.image
 
 
-_JOBS: dict[str, Callable[[Provenance, Image | None], Job]] = {
+_JOBS: dict[str, Callable[[Provenance, Image | None], Work[Pair]]] = {
     "layout": _layout,
     "layout_inside": _layout_inside,
     "render": _render,

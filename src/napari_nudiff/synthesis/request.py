@@ -1,4 +1,4 @@
-"""Requests: everything that determines a result, frozen and stored beside it."""
+"""Requests: everything that determines a result, frozen and stored beside it; torch-free."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from napari_nudiff.checkpoints import DEFAULT_IMAGE, DEFAULT_STRUCTURE
-from napari_nudiff.diffusion.samplers import SAMPLERS
+from napari_nudiff.diffusion.names import SAMPLER_NAMES
 from napari_nudiff.errors import RequestError
+from napari_nudiff.nuclei.descriptors import MIN_SIDE_PX
 from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
 
-MIN_SIDE_PX = 64
 MAX_SEED = 2**63 - 1
 MIN_STRENGTH = 0.05
 """Of an `EditRequest`: less cannot be seen."""
@@ -45,8 +45,8 @@ class SynthesisRequest:
     literal: bool = False
 
     def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            _refuse("sampler", self.sampler, f"one of {', '.join(SAMPLERS)}")
+        if self.sampler not in SAMPLER_NAMES:
+            _refuse("sampler", self.sampler, f"one of {', '.join(SAMPLER_NAMES)}")
         if not 1 <= self.steps <= 1000:
             _refuse("steps", self.steps, "1 to 1000")
         if not 0 <= self.seed <= MAX_SEED:

@@ -1,6 +1,6 @@
 """Stains that a model has never seen.
 
-A model that is told a stain far from those it learned comes only half-way, and patches of it in a
+A model that is given a stain far from those it learned comes only half-way, and patches of it in a
 real image stand out. So it works in the nearest stain of its range, and what it made is carried to
 the one that was asked for, channel by channel (as Reinhard et al. 2001 carry colours from one image
 to another); an image to paint in is carried into the range first.
@@ -37,7 +37,7 @@ class StainMap:
     def into_range(cls, style: Style | None, known: tuple[float, ...]) -> StainMap:
         """The change from a style to the nearest one that a model has learned.
 
-        Nothing changes where the style is one of them, or where nobody knows which they are.
+        Nothing changes where the style is one of them, or where they are unknown.
 
         Parameters
         ----------
@@ -71,4 +71,4 @@ class StainMap:
 
 
 UNCHANGED = StainMap(None, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-"""As it comes."""
+"""The model chooses."""

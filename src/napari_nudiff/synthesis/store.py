@@ -86,7 +86,7 @@ def staged_folder(out: Path, needed_bytes: int) -> Iterator[Path]:
     Parameters
     ----------
     out : Path
-        Folder that shall appear, whole or not at all.
+        Folder that appears whole or not at all.
     needed_bytes : int
         What the work takes on disk, at most.
 

@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_nudiff.diffusion.denoiser import Conditioning, Denoiser, Prediction
-from napari_nudiff.synthesis.memory import overlap_px
-
-WHOLE_CANVAS_PX = 512
-"""Canvases up to this side are denoised in one piece."""
-WINDOW_PX = 384
-OVERLAP_PX = 128
-KEPT_CONDITIONINGS = 16
+from napari_nudiff.synthesis.memory import (
+    KEPT_CONDITIONINGS,
+    OVERLAP_PX,
+    WHOLE_CANVAS_PX,
+    WINDOW_PX,
+    overlap_px,
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,28 +41,10 @@ from napari_nudiff.training.rates import learning_rate
 from napari_nudiff.training.records import GRIDS, PLOT, Record, RunLog, plot_losses, read_log
 from napari_nudiff.training.state import STATE, read_state, remove_leftovers, write_state
 from napari_nudiff.training.validation import Validation
+from napari_nudiff.work import Progress, Work
 
 
-@dataclass(frozen=True)
-class TrainProgress:
-    """State of a run after a step.
-
-    Attributes
-    ----------
-    record : Record
-        What was logged.
-    steps : int
-        Steps of the whole run.
-    saved : bool
-        Whether a checkpoint was just written.
-    """
-
-    record: Record
-    steps: int
-    saved: bool
-
-
-def train(config: TrainConfig, *, resume: bool = True) -> Iterator[TrainProgress]:
+def train(config: TrainConfig, *, resume: bool = True) -> Work[None]:
     """Train a structure or an image model.
 
     Parameters
@@ -74,9 +55,9 @@ def train(config: TrainConfig, *, resume: bool = True) -> Iterator[TrainProgress
 
     Yields
     ------
-    TrainProgress
-        Every ``log_steps`` steps, at every checkpoint and at the end; in the main process only,
-        where there are several.
+    Progress
+        Every ``log_steps`` steps, at every checkpoint, with a note, and at the end; in the main
+        process only, where there are several. `records.read_log` reads the numbers.
 
     Raises
     ------
@@ -120,7 +101,7 @@ class _Run:
         self._plan()
         self.log = self._open_log()
 
-    def steps(self) -> Iterator[TrainProgress]:
+    def steps(self) -> Work[None]:
         """Do the steps that are left."""
         config = self.config
         batches = supply(self.crops, config, self.step, self.accelerator)
@@ -179,7 +160,7 @@ class _Run:
             )
         return loss
 
-    def _written(self, loss: float, window: _Window, *, save: bool) -> TrainProgress:
+    def _written(self, loss: float, window: _Window, *, save: bool) -> Progress:
         """Log a record and, where asked for, write a checkpoint."""
         assert self.log is not None
         held_out = self._validated() if save else None
@@ -192,7 +173,13 @@ class _Run:
         if save:
             self._save()
             plot_losses(read_log(self.out), self.out / PLOT)
-        return TrainProgress(record, self.config.steps, save)
+        return Progress(
+            "training",
+            self.step,
+            self.config.steps,
+            detail=f"loss {loss:.4f}, {record.crops_per_s:.3g} crops/s",
+            note="" if held_out is None else f"step {self.step}: held-out loss {held_out:.4f}",
+        )
 
     def _validated(self) -> float | None:
         with self.accelerator.autocast():
@@ -227,7 +214,7 @@ class _Run:
             write_weights(staged, unet, header, torch.float16, bank)
 
     def _card(self) -> dict[str, Any]:
-        """What the weights tell of how they came about."""
+        """How the weights were trained, for their header."""
         device = platform.processor() or platform.machine()
         if self.device.type == "cuda":
             device = torch.cuda.get_device_name(self.device)
@@ -253,7 +240,7 @@ class _Run:
         self.plans = state["plans"]
 
     def _plan(self) -> None:
-        """Note the configuration where it is new; places on this machine are nobody's business."""
+        """Note the configuration where it is new; paths of this machine stay private."""
         plan = self.config.to_dict()
         plan |= {key: Path(plan[key]).name for key in ("out", "start_from")}
         plan["data"] = [Path(folder).name for folder in plan["data"]]

@@ -65,7 +65,7 @@ def noise_of(seeds: Tensor, like: Tensor) -> Tensor:
 
 
 def _condition(batch: Batch, config: TrainConfig) -> Tensor:
-    """The structure where it is told, else zeros; with the null token, where there is one."""
+    """The structure where it is given, else zeros; with the null token, where there is one."""
     structure = batch.structure
     if config.network.null_token:
         structure = torch.cat([structure, torch.ones_like(structure[:, :1])], dim=1)

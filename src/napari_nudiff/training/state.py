@@ -27,7 +27,7 @@ def write_state(folder: Path, config: TrainConfig, values: dict[str, Any]) -> No
     with atomic_path(folder / STATE) as staged:
         try:
             torch.save(values | {"config": json.dumps(config.to_dict())}, staged)
-        except RuntimeError as error:  # how torch tells of a full disk
+        except RuntimeError as error:  # torch's error for a full disk
             raise OSError(str(error).splitlines()[0]) from error
 
 

@@ -50,7 +50,7 @@ class Validation:
 
     @torch.no_grad()
     def loss(self, unet: UNet) -> float | None:
-        """Loss on the held-out crops, all of it told; None where nothing is held out."""
+        """Loss on the held-out crops, with all conditions given; None where nothing is held out."""
         if not self.has_held_out:
             return None
         network, size = OneCall(unet, arithmetic(self.config)), self.config.stages[0].batch_crops

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from napari_nudiff.text import duration
 from napari_nudiff.training.config import TrainConfig
 from napari_nudiff.training.records import GRIDS, LOG, Record, read_config, read_log
 
@@ -94,17 +95,6 @@ def bars(values: Sequence[float], width: int = _WIDTH) -> str:
     logs = [math.log(max(mean, 1e-12)) for mean in means]
     low, span = min(logs), max(logs) - min(logs) or 1.0
     return "".join(_BARS[round((v - low) / span * (len(_BARS) - 1))] for v in logs)
-
-
-def duration(seconds: float) -> str:
-    """A time span in the two units that matter."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if minutes < 90:
-        return f"{minutes} min"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours / 24:.1f} days"
 
 
 def _what_now(status: RunStatus) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.utils import cancelable_progress
 
@@ -11,7 +11,7 @@ from napari_nudiff.session import Session
 from napari_nudiff.session.jobs import Job
 
 if TYPE_CHECKING:
-    from napari_nudiff.synthesis.progress import Progress
+    from napari_nudiff.work import Progress
 
 _DOES = {
     "layout": "Nudiff: drawing nuclei",
@@ -41,20 +41,20 @@ class Activity:
         """Take the bar away."""
         self._on_ended()
 
-    def _on_started(self, job: Job) -> None:
+    def _on_started(self, job: Job[Any]) -> None:
         self._bar = cancelable_progress(
             total=0,
             desc=_DOES.get(job.title, "Nudiff"),
             cancel_callback=self._session.cancel,
-            file=io.StringIO(),  # the terminal is not told
+            file=io.StringIO(),  # nothing goes to the terminal
         )
 
     def _on_progressed(self, progress: Progress) -> None:
-        if self._bar is None or not progress.steps:
+        if self._bar is None or not progress.total:
             return
-        if self._bar.total != progress.steps:
-            self._bar.total = progress.steps
-        self._bar.update(progress.step - self._bar.n)
+        if self._bar.total != progress.total:
+            self._bar.total = progress.total
+        self._bar.update(progress.done - self._bar.n)
 
     def _on_ended(self, *_: object) -> None:
         bar, self._bar = self._bar, None

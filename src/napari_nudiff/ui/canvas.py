@@ -36,7 +36,7 @@ _STYLE_PX = 1024 * 1024  # are enough for means and deviations
 _REFERENCE_PX = 2048  # a side; are enough for an appearance
 
 
-class Region(Protocol):
+class HasMask(Protocol):
     """A part of a layer."""
 
     def mask_in(self, layer: Layer) -> NDArray[np.bool_]:
@@ -116,7 +116,7 @@ class Canvas:
         return _in_bytes(np.asarray(layer.data[..., :3]))
 
     @staticmethod
-    def style_of(layer: Image, region: Region | None = None) -> tuple[float, ...]:
+    def style_of(layer: Image, region: HasMask | None = None) -> tuple[float, ...]:
         """The stain style of an RGB layer, or of a region of it.
 
         Raises
@@ -129,7 +129,7 @@ class Canvas:
         return style_of(_in_bytes(np.asarray(layer.data[::stride, ::stride, :3])), mask)
 
     @staticmethod
-    def reference_of(layer: Image, region: Region | None = None) -> Reference:
+    def reference_of(layer: Image, region: HasMask | None = None) -> Reference:
         """An RGB layer, or the rectangle around a region of it; of a large one the middle.
 
         Raises
@@ -321,14 +321,14 @@ class Canvas:
 
 
 def layer_list_events(viewer: Any) -> tuple[Any, ...]:
-    """What happens to a viewer's list of layers; napari before 0.9 does not tell of new names."""
+    """What happens to a viewer's list of layers; napari before 0.9 emits nothing for new names."""
     names = "inserted", "removed", "reordered", "renamed"
     events = viewer.layers.events
     return tuple(getattr(events, name) for name in names if hasattr(events, name))
 
 
 def _edit_events(layer: Labels) -> tuple[Any, ...]:
-    """What tells that a layout changed; only `set_data` tells of napari's undo."""
+    """The events of a changed layout; `set_data` is the only one after an undo in napari."""
     events = layer.events
     return events.data, events.set_data, events.labels_update, events.paint
 

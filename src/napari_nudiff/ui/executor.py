@@ -1,4 +1,4 @@
-"""The only module that knows threads: runs jobs in a worker of napari's kind."""
+"""Runs jobs in a worker thread, as napari's own are run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_nudiff.session.jobs import Job, JobError, JobQueue
 from napari_nudiff.session.models import Models
 
 if TYPE_CHECKING:
-    from napari_nudiff.synthesis.progress import Progress
+    from napari_nudiff.work import Progress
 
 # The threads of a render must not spin for a core that the window, or another program, is on: with
 # all cores busy a render took ten times as long and more. This many turns, instead of 300,000, cost
@@ -35,7 +35,7 @@ class ThreadExecutor:
     def __init__(self) -> None:
         self._inbox = Inbox()
 
-    def run(self, job: Job) -> None:
+    def run(self, job: Job[Any]) -> None:
         """Start a job."""
         worker = GeneratorWorker(job.run)
         reporter = _Reporter(job, self._inbox, worker)
@@ -49,7 +49,7 @@ class ThreadExecutor:
 class _Reporter(QObject):
     """Hears a worker in the thread that made it; it lives until it was told that it finished."""
 
-    def __init__(self, job: Job, inbox: Inbox, worker: GeneratorWorker) -> None:
+    def __init__(self, job: Job[Any], inbox: Inbox, worker: GeneratorWorker) -> None:
         super().__init__(QCoreApplication.instance())
         self._job, self._inbox, self._worker = job, inbox, worker
 
@@ -73,7 +73,7 @@ class _Reporter(QObject):
 
 
 class Inbox:
-    """Delivers news one after another, in the order in which they came.
+    """Runs callbacks in FIFO order; those that arrive while one runs are queued.
 
     napari lets Qt handle events while it adds a layer: a job's next step would be told in the
     middle of the step before, and its end before both.

@@ -23,7 +23,7 @@ class Scale(NamedTuple):
     Attributes
     ----------
     um_per_px : float
-        The mean of height and width; 0.25 where nobody knows.
+        The mean of height and width; 0.25 where it is unknown.
     sides_um : (float, float) or None
         Height and width, where they are known.
     """

@@ -34,7 +34,7 @@ class LayoutCheck:
         self.report: LayoutReport | None = None
         self.is_current = False
         self._layer: Any = None
-        self._changed: Bounds | None = None  # None: nobody knows where
+        self._changed: Bounds | None = None  # None: unknown
         self._timer = QTimer(singleShot=True, interval=_DELAY_MS)
         self._timer.timeout.connect(self._on_settled)
 
@@ -52,7 +52,7 @@ class LayoutCheck:
         self._inspect(None)
 
     def close(self, _: object = None) -> None:
-        """Let go of the layer and tell nobody anything any more."""
+        """Disconnect from the layer; no signal is emitted any more."""
         self.checked.disconnect()
         self.set_layer(None)
 
@@ -62,7 +62,7 @@ class LayoutCheck:
             events = self._layer.events
             for event, ours in (
                 (events.labels_update, self._on_painted),
-                (events.set_data, self._on_replaced),  # undo and redo tell nothing else
+                (events.set_data, self._on_replaced),  # the only event of undo and redo
                 (events.data, self._on_replaced),
             ):
                 (event.connect if follow else event.disconnect)(ours)

@@ -164,8 +164,8 @@ def _results(folder: Path) -> list[Path]:
 
 
 def _names_in(about: dict[str, Any], key: str) -> list[str]:
-    told = about.get(key)
-    return [name for name in told if isinstance(name, str)] if isinstance(told, list) else []
+    names = about.get(key)
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _is_session(folder: Path) -> bool:
@@ -176,7 +176,7 @@ def _is_session(folder: Path) -> bool:
 
 
 def _is_request(path: Path) -> bool:
-    """Whether a JSON file lies beside the labels that it describes, and is one of ours."""
+    """Whether a JSON file lies beside the labels that it describes, and is napari-nudiff's."""
     from napari_nudiff.dataset.readers.json_file import mentions
     from napari_nudiff.dataset.sample import labels_beside
 

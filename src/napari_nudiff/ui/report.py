@@ -64,7 +64,7 @@ def _devices() -> str:
 def _settings(viewer: Any) -> Iterator[str]:
     """The settings of the docks that are open, without the user's name in paths."""
     home = json.dumps(str(Path.home()))[1:-1]
-    docks = getattr(viewer.window, "dock_widgets", {})  # napari before 0.6.2 does not tell
+    docks = getattr(viewer.window, "dock_widgets", {})  # napari before 0.6.2 has no such attribute
     for name, dock in docks.items():
         values = getattr(getattr(dock, "session", None), "values", None)
         if callable(values):

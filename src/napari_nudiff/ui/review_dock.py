@@ -76,21 +76,27 @@ class ReviewDock(DockContent):
         grades.end_requested.connect(self._on_end_requested)
         grades.outlines_requested.connect(self._on_outlines)
         grades.step_requested.connect(self._on_step)
-        grades.rate_requested.connect(partial(self._tell, "rate"))
-        grades.rate_labels_requested.connect(partial(self._tell, "rate_labels"))
-        grades.answer_requested.connect(partial(self._tell, "answer"))
-        grades.reason_requested.connect(partial(self._tell, "toggle_reason"))
-        grades.comment_requested.connect(partial(self._tell, "comment"))
+        grades.rate_requested.connect(partial(self._say, Sitting.rate))
+        grades.rate_labels_requested.connect(partial(self._say, Sitting.rate_labels))
+        grades.answer_requested.connect(partial(self._say, Sitting.answer))
+        grades.reason_requested.connect(partial(self._say, Sitting.toggle_reason))
+        grades.comment_requested.connect(partial(self._say, Sitting.comment))
         self.destroyed.connect(lambda _: _abandon(session))  # the viewer's window was closed
 
     def _actions(self) -> dict[review_keys.ReviewKey, Callable[[], object]]:
-        tell = self._tell
+        say = self._say
         return {
-            **{key: partial(tell, "rate", n) for n, key in review_keys.RATE.items()},
-            **{key: partial(tell, "rate_labels", n) for n, key in review_keys.RATE_LABELS.items()},
-            **{key: partial(tell, "toggle_reason", r) for r, key in review_keys.REASONS.items()},
-            review_keys.REAL: partial(tell, "answer", "real"),
-            review_keys.SYNTHETIC: partial(tell, "answer", "synthetic"),
+            **{key: partial(say, Sitting.rate, n) for n, key in review_keys.RATE.items()},
+            **{
+                key: partial(say, Sitting.rate_labels, n)
+                for n, key in review_keys.RATE_LABELS.items()
+            },
+            **{
+                key: partial(say, Sitting.toggle_reason, r)
+                for r, key in review_keys.REASONS.items()
+            },
+            review_keys.REAL: partial(say, Sitting.answer, "real"),
+            review_keys.SYNTHETIC: partial(say, Sitting.answer, "synthetic"),
             review_keys.FLAG: self._on_flag,
             review_keys.OUTLINES: self._on_outlines,
             review_keys.COMMENT: self._on_comment_key,
@@ -98,12 +104,12 @@ class ReviewDock(DockContent):
             review_keys.PREVIOUS: partial(self._on_step, -1),
         }
 
-    def _tell(self, verb: str, what: object) -> bool:
-        """Tell the sitting what the reviewer says; where it cannot be kept, say so."""
+    def _say(self, verb: Callable[[Sitting, Any], None], what: object) -> bool:
+        """Pass on what the reviewer says; where it cannot be kept, show why."""
         if self.sitting is None:
             return True
         try:
-            getattr(self.sitting, verb)(what)
+            verb(self.sitting, what)
         except NudiffError as error:
             self.message.show_error(str(error))
             return False
@@ -113,7 +119,7 @@ class ReviewDock(DockContent):
 
     def _keep_comment(self) -> bool:
         """Keep what is being written, before its image is left."""
-        return self._tell("comment", self.grades.comment.text())
+        return self._say(Sitting.comment, self.grades.comment.text())
 
     def _on_begin_requested(self) -> None:
         if self.session.is_opening:
@@ -131,7 +137,7 @@ class ReviewDock(DockContent):
         sitting.moved.connect(self._on_moved)
         sitting.changed.connect(self._on_changed)
         self._keys = ReviewKeys([self.canvas.native, self], self._actions())
-        self._tell_problems(sitting.problems)
+        self._show_problems(sitting.problems)
         self._on_moved()
         self.canvas.native.setFocus()
 
@@ -162,7 +168,7 @@ class ReviewDock(DockContent):
     def _on_flag(self) -> None:
         nucleus_id = self.canvas.nucleus_under_mouse()
         if nucleus_id:
-            self._tell("toggle_flag", nucleus_id)
+            self._say(Sitting.toggle_flag, nucleus_id)
         elif self.sitting is not None and not self.sitting.is_blind:
             self.message.show_hint("There is no nucleus under the mouse. Point at one, then F.")
 
@@ -186,7 +192,7 @@ class ReviewDock(DockContent):
         self.sources.show_rest()
         self.message.show_error(str(error), error.report)
 
-    def _tell_problems(self, problems: list[str]) -> None:
+    def _show_problems(self, problems: list[str]) -> None:
         if problems:
             more = len(problems) - _MOST_PROBLEMS
             rest = [f"And {more} more."] if more > 0 else []

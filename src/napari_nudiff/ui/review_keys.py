@@ -21,7 +21,7 @@ class ReviewKey(NamedTuple):
     ----------
     qt : str
     does : str
-        For lists of keys; "" = another tells it.
+        For lists of keys; "" = not listed.
     """
 
     qt: str

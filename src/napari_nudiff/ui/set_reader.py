@@ -136,10 +136,10 @@ def _layers(folder: Path, name: str, leaves: list[_Leaf]) -> list[LayerData]:
     layers: list[Any] = []
     for (size, um_per_px), inside in groups.items():
         stack = PairStack([leaf.load for leaf in inside], size)
-        told = name if len(groups) == 1 else f"{name} {size[0]} × {size[1]}"
+        title = name if len(groups) == 1 else f"{name} {size[0]} × {size[1]}"
         about = {"metadata": {"nudiff_set": [leaf.name for leaf in inside]}, **_spatial(um_per_px)}
-        image = {"name": told, "rgb": True, "contrast_limits": (0, 255), **about}
-        labels = {"name": f"{told} labels", **about}
+        image = {"name": title, "rgb": True, "contrast_limits": (0, 255), **about}
+        labels = {"name": f"{title} labels", **about}
         layers += [(stack.images, image, "image"), (stack.labels, labels, "labels")]
     return layers
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
     from napari_nudiff.dataset.pyramid import Pyramid
-    from napari_nudiff.synthesis.progress import Progress
+    from napari_nudiff.work import Progress
 
 Kind = Literal["layout", "inside", "extended", "image", "live"]
 Mask = NDArray[np.bool_]
@@ -129,7 +129,7 @@ class Studio:
 
     def sample_layout(self) -> None:
         """Sample a layout."""
-        self.session.sample(Task("layout", self._new_frame()))
+        self._ask(self.session.sample, Task("layout", self._new_frame()))
 
     def _new_frame(self) -> Frame:
         return self.canvas.new_frame("layout", self.session.layout.um_per_px)
@@ -138,7 +138,7 @@ class Studio:
         """Sample nuclei in a region of the layout; they replace those there, as one edit."""
         task = self._task("inside")
         if task is not None:
-            self.session.sample_inside(task.labels, mask, task, task.um_per_px)
+            self._ask(self.session.sample_inside, task.labels, mask, task, task.um_per_px)
 
     def extend(self, extension: Extension) -> None:
         """Extend the canvas, as another layer; the model continues the nuclei if it shall."""
@@ -149,7 +149,7 @@ class Studio:
         task = replace(task, frame=task.frame.shifted(-top, -left))
         if continued:
             sides = top, right, bottom, left
-            self.session.extend(task.labels, sides, task, task.um_per_px)
+            self._ask(self.session.extend, task.labels, sides, task, task.um_per_px)
         else:
             extended = extend_canvas(task.labels, top, right, bottom, left)
             layout = Layout(extended, task.classes)
@@ -172,7 +172,8 @@ class Studio:
             return
         task = replace(task, single=self.session.rendering.count == 1)
         if self.session.editing.scope == "whole":
-            self.session.render(task.labels, source=task, place=place, um_per_px=task.um_per_px)
+            how = {"source": task, "place": place, "um_per_px": task.um_per_px}
+            self._ask(self.session.render, task.labels, **how)
         else:
             self._rerender(task, place, region)
 
@@ -191,14 +192,8 @@ class Studio:
             )
             return
         region = None if only_changes else region
-        self.session.rerender(
-            base,
-            task.labels,
-            region=region,
-            source=task,
-            place=place,
-            um_per_px=task.um_per_px,
-        )
+        how = {"source": task, "place": place, "um_per_px": task.um_per_px}
+        self._ask(self.session.rerender, base, task.labels, region=region, **how)
 
     def _base(self, layer: Labels) -> Pair:
         """The image to change, with the layout that it fits."""
@@ -250,12 +245,10 @@ class Studio:
         same = self._live is not None and self._live[0].layer is task.layer
         base = self._live[1] if self._live is not None and same and not afresh else None
         if base is None or base.labels.shape != task.labels.shape:
-            self.session.render(task.labels, **overrides)
-            return True
+            return self._ask(self.session.render, task.labels, **overrides)
         if np.array_equal(base.labels, task.labels):
             return False
-        self.session.rerender(base, task.labels, **overrides)
-        return True
+        return self._ask(self.session.rerender, base, task.labels, **overrides)
 
     def end_live(self) -> None:
         """Keep the live image, if there is one, among the results."""
@@ -340,9 +333,19 @@ class Studio:
             self._on_failed(JobError.of(error))
             return None
 
+    def _ask(self, verb: Callable[..., None], *args: Any, **how: Any) -> bool:
+        """Ask the session for something; whether it was begun."""
+        try:
+            verb(*args, **how)
+        except NudiffError as error:  # a setting is out of range
+            self._on_failed(JobError.of(error))
+            return False
+        return True
+
     def _on_progressed(self, progress: Progress, task: Task) -> None:
         if progress.preview is not None and task.kind != "inside":
-            self.canvas.show_preview(progress.preview, _frame_of_preview(progress.preview, task))
+            image = progress.preview()
+            self.canvas.show_preview(image, _frame_of_preview(image, task))
         if progress.note:
             self.hinted.emit(progress.note)
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,19 +24,12 @@ from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.dataset.review import Grade
 from napari_nudiff.dataset.writers.member import TEST, TRAIN, VAL
 from napari_nudiff.errors import DatasetError, NudiffError, RequestError
+from napari_nudiff.work import Progress, Work
 
 _MISLEADING_ENDINGS = ("_masks", "_mask", "_labels", "_label", "_instances", "_img", "_flows")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)  # on Windows
 _LONGEST_NAME = 100
 _NAMED = 5  # complaints in a message
-
-
-class Step(NamedTuple):
-    """How far something has come."""
-
-    stage: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -148,7 +141,7 @@ def plan_set(
     grades: Mapping[str, Grade] | None = None,
     *,
     skip_bad: bool = False,
-) -> Generator[Step, None, Plan]:
+) -> Work[Plan]:
     """Read every pair once and decide what becomes of it.
 
     Parameters
@@ -162,7 +155,7 @@ def plan_set(
 
     Yields
     ------
-    Step
+    Progress
 
     Returns
     -------
@@ -178,7 +171,7 @@ def plan_set(
     _check_patterns(candidates, options)
     judge = _Judge(options, grades or {})
     for number, candidate in enumerate(candidates):
-        yield Step("read", number, len(candidates))
+        yield Progress("read", number, len(candidates))
         judge.look_at(number, candidate)
     judge.stop_on_complaints(skip_bad)
     return judge.plan()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_nudiff.dataset.export.manifest import read_manifest, read_set_index
-from napari_nudiff.dataset.export.plan import Row, Step
+from napari_nudiff.dataset.export.plan import Row
 from napari_nudiff.dataset.export.split import torn_families
 from napari_nudiff.dataset.export.writing import CHECKSUMS, PROVENANCE, files_of_set, sha256_of
 from napari_nudiff.dataset.pair import Layout, pixels_sha256
@@ -21,9 +21,10 @@ from napari_nudiff.dataset.writers import FORMATS
 from napari_nudiff.dataset.writers.member import Format
 from napari_nudiff.dataset.writers.pannuke import windows_in
 from napari_nudiff.errors import DatasetError, NudiffError
+from napari_nudiff.work import Progress, Work
 
 
-def verify_set(folder: Path) -> Generator[Step, None, list[Problem]]:
+def verify_set(folder: Path) -> Work[list[Problem]]:
     """Read everything again and compare it.
 
     Parameters
@@ -32,7 +33,7 @@ def verify_set(folder: Path) -> Generator[Step, None, list[Problem]]:
 
     Yields
     ------
-    Step
+    Progress
 
     Returns
     -------
@@ -94,7 +95,7 @@ def images_in(folder: Path) -> dict[str, LabelledImage]:
     raise DatasetError(f"{folder} holds patches only; whole images are needed for this.")
 
 
-def _check_files(folder: Path) -> Generator[Step, None, list[Problem]]:
+def _check_files(folder: Path) -> Work[list[Problem]]:
     try:
         lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -107,7 +108,7 @@ def _check_files(folder: Path) -> Generator[Step, None, list[Problem]]:
         for path in sorted(there - told.keys())
     ]
     for number, path in enumerate(sorted(told.keys() & there)):
-        yield Step("files", number, len(told))
+        yield Progress("files", number, len(told))
         if sha256_of(folder / path) != told[path]:
             problems.append(Problem("error", path, "changed file", "its checksum differs"))
     return problems
@@ -127,9 +128,7 @@ def _check_rows(rows: tuple[Row, ...], index: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def _check_format(
-    folder: Path, form: Format, rows: tuple[Row, ...]
-) -> Generator[Step, None, list[Problem]]:
+def _check_format(folder: Path, form: Format, rows: tuple[Row, ...]) -> Work[list[Problem]]:
     wanted = {name: row for row in rows for name in _names(row, form)}
     try:
         found = {entry.name: entry for entry in form.read(folder)}
@@ -139,7 +138,7 @@ def _check_format(
     problems = [Problem("error", name, "missing pair", f"in {form.name}") for name in missing]
     problems += [Problem("error", name, "unknown pair", f"in {form.name}") for name in extra]
     for number, name in enumerate(sorted(wanted.keys() & found.keys())):
-        yield Step(form.name, number, len(wanted))
+        yield Progress(form.name, number, len(wanted))
         problems += _check_pair(found[name], wanted[name], form)
     return problems
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -21,12 +21,13 @@ from filelock import FileLock, Timeout
 from napari_nudiff.dataset.export.content import content_of
 from napari_nudiff.dataset.export.datasheet import DATASHEET, LICENCES, datasheet, licence_notes
 from napari_nudiff.dataset.export.manifest import read_set_index, write_index, write_manifest
-from napari_nudiff.dataset.export.plan import Plan, Row, Step
+from napari_nudiff.dataset.export.plan import Plan, Row
 from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.dataset.writers import FORMATS, PART
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole
 from napari_nudiff.errors import DatasetError
 from napari_nudiff.files import replace_folder
+from napari_nudiff.work import Progress, Work
 
 CHECKSUMS, PROVENANCE = "checksums.sha256", "provenance"
 _JOURNAL = "journal.jsonl"
@@ -85,7 +86,7 @@ def write_set(
     *,
     overwrite: bool = False,
     restart: bool = False,
-) -> Generator[Step, None, Path]:
+) -> Work[Path]:
     """Write a set, or go on with one that was interrupted.
 
     Parameters
@@ -101,7 +102,7 @@ def write_set(
 
     Yields
     ------
-    Step
+    Progress
 
     Returns
     -------
@@ -121,13 +122,13 @@ def write_set(
         shards = _shards(plan)
         pairs = 0
         for shard in shards:
-            yield Step("write", pairs, len(plan.rows))
+            yield Progress("write", pairs, len(plan.rows))
             if shard.stem not in journal.done:
                 for share in _write_shard(part, shard, candidates, plan):
-                    yield Step("write", pairs + int(share * len(shard.rows)), len(plan.rows))
+                    yield Progress("write", pairs + int(share * len(shard.rows)), len(plan.rows))
                 journal.note(shard.stem)
             pairs += len(shard.rows)
-        yield Step("finish", 0, 1)
+        yield Progress("finish", 0, 1)
         _finish(part, plan, journal)
         yield from _write_checksums(part)
         journal.delete()
@@ -254,13 +255,13 @@ def _licence(plan: Plan) -> str:
     return "; ".join(licences) or "unknown"
 
 
-def _write_checksums(folder: Path) -> Iterator[Step]:
+def _write_checksums(folder: Path) -> Work[None]:
     """``checksums.sha256``, as sha256sum reads it."""
     paths = files_of_set(folder)
     with (folder / CHECKSUMS).open("w", encoding="utf-8", newline="\n") as file:
         for number, path in enumerate(paths):
             if number % _MOST_MEMBERS == 0:
-                yield Step("checksums", number, len(paths))
+                yield Progress("checksums", number, len(paths))
             file.write(f"{sha256_of(folder / path)}  {path}\n")
 
 

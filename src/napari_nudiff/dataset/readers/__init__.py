@@ -6,6 +6,7 @@ image is read, so that all complaints come at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def find_images(source: Path, kind: str | None = None) -> tuple[list[LabelledIma
             damaged.append(error)
     chosen = max(found, key=lambda name: len(found[name]), default="")
     if not found.get(chosen):
-        raise damaged[0] if damaged else DatasetError(_nothing(source, kind))
+        raise damaged[0] if damaged else DatasetError(_nothing(tree, source, kind))
     name = Path(source).resolve().name
     problems = [Problem("warning", name, "damaged", str(error)) for error in damaged]
     others = [k for k, images in found.items() if images and k != chosen != "prepared"]
@@ -108,13 +109,16 @@ def _left_out(tree: Tree, found: list[LabelledImage]) -> str:
     return f"{len(left)} images have none: {', '.join(left[:_LISTED])}{more}" if left else ""
 
 
-def _nothing(source: Path, kind: str | None) -> str:
+def _nothing(tree: Tree, source: Path, kind: str | None) -> str:
+    kinds = Counter(path.suffix.lower() or "without suffix" for path in tree.files)
+    seen = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common(_LISTED))
     wanted = f"labelled images of kind {kind}" if kind else "labelled images"
     return (
-        f"No {wanted} in {Path(source).resolve()}. Known are images/ with labels/ or masks/ of the "
-        "same stems, X.tif with X_masks.tif, HoVer-Net .mat, Aperio .xml, QuPath .geojson, COCO "
-        ".json, PanNuke images.npy with masks.npy, X.tif with points in X.csv, and labels without "
-        f"images (--kind {LAYOUTS}); see docs/data.md."
+        f"No {wanted} in {Path(source).resolve()} (seen: {seen or 'no files'}). Known are images/ "
+        "with labels/ or masks/ of the same stems, X.tif with X_masks.tif, HoVer-Net .mat, "
+        "ImageScope and ASAP .xml, QuPath .geojson, COCO .json, PanNuke images.npy with "
+        "masks.npy, X.tif with points in X.csv, and labels without images (--kind "
+        f"{LAYOUTS}); see docs/data.md."
     )
 
 

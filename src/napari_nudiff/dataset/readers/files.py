@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
+from napari_nudiff.dataset.pixels import TIFF_SUFFIXES
 from napari_nudiff.errors import DatasetError
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 """In the order in which they are preferred where an image is there twice."""
 
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "tissue images")
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "tissue images", "img_dir")
 """What folders of images are called, in small letters."""
 
-_TIFF_SUFFIXES = (".tif", ".tiff")
 _PLAUSIBLE_UM_PER_PX = (0.05, 5.0)  # outside it is a resolution for printing, such as 72 dpi
+_DRAWN = {"overlay", "overlays", "thumb", "thumbnails", "preview", "previews"}
 _ASIDE = {"annotations", "annotation", "labels", "points"}  # folders whose images are beside them
 _UNIT_UM = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3, "cm": 1e4, "nm": 1e-3}
 
@@ -77,14 +77,21 @@ class Tree:
 
     def images_named(self, name: str) -> list[Path]:
         """Images whose files have that name."""
-        found = self._images_by_stem.get(Path(name).stem, ())
-        return [image for image in found if image.name == name]
+        found = self._images_by_stem.get(stem_of(Path(name)), ())
+        return [image for image in found if _composed(image.name) == _composed(name)]
 
     def image_of(self, path: Path) -> Path | None:
-        """The image that shares the stem of a file of annotations; the closest of several."""
-        stems = {path.stem, Path(path.stem).stem} if "." in path.stem else {path.stem}
-        found = [image for stem in sorted(stems) for image in self._images_by_stem.get(stem, ())]
-        return max(found, key=lambda image: _closeness(image, path), default=None)
+        """The image that shares the stem of a file of annotations; the closest of several.
+
+        Raises
+        ------
+        DatasetError
+            Several are equally close.
+        """
+        stem = stem_of(path)
+        # X.tif.geojson belongs to X.tif, but only where there is no other X.tif.
+        found = self._images_by_stem.get(stem) or self._images_by_stem.get(Path(stem).stem, [])
+        return closest(found, lambda image: _closeness(image, path), path.name)
 
     def source_of(self, path: Path) -> str:
         """Where a file lies, from the name of the root on."""
@@ -95,34 +102,48 @@ class Tree:
         images: dict[str, list[Path]] = defaultdict(list)
         for path in self.files:
             if path.suffix.lower() in IMAGE_SUFFIXES:
-                images[path.stem].append(path)
+                images[stem_of(path)].append(path)
         return images
 
 
-def read_array(path: Path) -> NDArray[Any]:
-    """Read an image or an array; no pickles.
+def stem_of(path: Path) -> str:
+    """The name of a file without its suffix (``.ome.tif`` is one), its letters composed.
+
+    macOS stores an umlaut as two characters, other systems as one.
+    """
+    return _composed(path.stem).removesuffix(".ome")
+
+
+def closest(
+    found: Sequence[Path], rank: Callable[[Path], tuple[object, ...]], wanted: str
+) -> Path | None:
+    """The image of the highest rank; None where there is none.
 
     Raises
     ------
     DatasetError
-        The file is damaged or of an unknown format.
+        Several have it: one of them would be taken by chance.
     """
-    try:
-        if path.suffix.lower() in _TIFF_SUFFIXES:
-            return np.asarray(tifffile.imread(path))
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        return np.asarray(iio.imread(path, plugin="pillow"))
-    except Exception as error:  # the readers raise many types for damaged files
+    if not found:
+        return None
+    ranks = [rank(image) for image in found]
+    best = [i for i, r in zip(found, ranks, strict=True) if r == max(ranks)]
+    if len(best) > 1:
         raise DatasetError(
-            f"Cannot read {path.name}, which is damaged or of an unknown format: {error}"
-        ) from error
+            f"{wanted} may belong to {best[0]} or to {best[1]}: both are equally close. Keep one, "
+            "or give them names of their own."
+        )
+    return best[0]
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def read_um_per_px(path: Path) -> float | None:
     """Side of a pixel in um, from OME, Aperio, ImageJ or resolution tags; None if not told."""
     try:
-        if path.suffix.lower() in _TIFF_SUFFIXES:
+        if path.suffix.lower() in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as tiff:
                 found = _tiff_um_per_px(tiff)
         else:
@@ -162,13 +183,20 @@ def _unit_um(tiff: tifffile.TiffFile, tags: tifffile.TiffTags) -> float:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
+    """All files, those of linked folders too, each folder once."""
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        if (real := os.path.realpath(folder)) in seen:
+            folders[:] = []
+            continue
+        seen.add(real)
         folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
         yield from (Path(folder) / name for name in sorted(names) if not name.startswith("."))
 
 
-def _closeness(image: Path, path: Path) -> tuple[int, bool, int]:
-    """How near an image lies, then whether its folder (no overlays) and its suffix suit."""
+def _closeness(image: Path, path: Path) -> tuple[bool, int, bool, int]:
+    """Whether it is no picture made of an image, how near it lies, how its folder suits."""
+    is_original = image.parent.name.lower() not in _DRAWN
     shared = len(os.path.commonpath([image.parent, path.parent]).split(os.sep))
     suits = image.parent.name.lower() in IMAGE_FOLDERS
-    return shared, suits, -IMAGE_SUFFIXES.index(image.suffix.lower())
+    return is_original, shared, suits, -IMAGE_SUFFIXES.index(image.suffix.lower())

@@ -9,12 +9,15 @@ import numpy as np
 import scipy.io
 from numpy.typing import NDArray
 
-from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
+from napari_nudiff.dataset.pixels import read_image
+from napari_nudiff.dataset.readers.files import Tree, read_um_per_px
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, of_same_stem
 from napari_nudiff.errors import DatasetError
 
 VARIABLE = "inst_map"
 _TYPES = "type_map"
+# Of tables of nuclei: Lizard's, and HoVer-Net's for the ids in order.
+_CLASSES, _IDS = ("class", "inst_type"), ("id",)
 
 
 def find_hovernet(tree: Tree) -> list[LabelledImage]:
@@ -23,8 +26,9 @@ def find_hovernet(tree: Tree) -> list[LabelledImage]:
 
 
 def _load(image: Path, path: Path) -> Loaded:
-    labels, types = read_instances(path), _types(path)
-    loaded = Loaded(read_array(image), labels, read_um_per_px(image))
+    labels = read_instances(path)
+    types = _types(path, labels)
+    loaded = Loaded(read_image(image), labels, read_um_per_px(image))
     return loaded if types is None or types.shape != labels.shape else with_types(loaded, types)
 
 
@@ -35,15 +39,34 @@ def with_types(loaded: Loaded, types: NDArray[Any]) -> Loaded:
     return loaded._replace(types=types, type_names=names)
 
 
-def _types(path: Path) -> NDArray[Any] | None:
-    """``type_map`` of a file that could be read before; None where it has none."""
-    types: NDArray[Any] | None = scipy.io.loadmat(path, variable_names=[_TYPES]).get(_TYPES)
-    return types
+def _types(path: Path, labels: NDArray[Any]) -> NDArray[Any] | None:
+    """The class at each pixel: of a map, or of a table of nuclei; None where there is neither.
+
+    Raises
+    ------
+    DatasetError
+        They cannot be read.
+    """
+    try:
+        variables = scipy.io.loadmat(path, variable_names=[_TYPES, *_CLASSES, *_IDS])
+    except Exception as error:  # the reader raises many types for damaged files
+        raise DatasetError(f"Cannot read the classes in {path.name}: {error}") from error
+    types: NDArray[Any] | None = variables.get(_TYPES)
+    classes = next((np.ravel(variables[name]) for name in _CLASSES if name in variables), None)
+    if types is not None or classes is None:
+        return types
+    ids = next((np.ravel(variables[name]) for name in _IDS if name in variables), None)
+    ids = np.unique(labels[labels > 0]) if ids is None else ids
+    if len(ids) != len(classes):
+        raise DatasetError(f"{path.name} has {len(classes)} classes for {len(ids)} nuclei.")
+    present, places = np.unique(labels, return_inverse=True)
+    of_id = dict(zip(ids.tolist(), classes.tolist(), strict=True))
+    return np.array([of_id.get(i, 0) for i in present.tolist()])[places.reshape(labels.shape)]
 
 
 def read_classes(path: Path, labels: NDArray[Any]) -> dict[int, str]:
     """Classes by the ids of nuclei, of a file whose ``inst_map`` was read."""
-    types = _types(path)
+    types = _types(path, labels)
     if types is None or types.shape != labels.shape:
         return {}
     ids, first = np.unique(labels, return_index=True)

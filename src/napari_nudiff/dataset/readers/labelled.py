@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.pair import PairRef
-from napari_nudiff.dataset.readers.files import Tree
+from napari_nudiff.dataset.readers.files import Tree, stem_of
 from napari_nudiff.errors import DatasetError
 
 
@@ -92,9 +92,12 @@ def of_same_stem(
     named_by_image : bool
         Annotations of X.tif may be called X.tif.geojson: then it is X that names it.
     """
-    image = tree.image_of(path)
-    if image is None:
+    try:
+        image = tree.image_of(path)
         complaint = f"{path.name} has no image of the same stem."
-        return unreadable(path.stem, tree.source_of(path), complaint)
-    name = image.stem if named_by_image else path.stem
+    except DatasetError as error:
+        image, complaint = None, str(error)
+    if image is None:
+        return unreadable(stem_of(path), tree.source_of(path), complaint)
+    name = stem_of(image if named_by_image else path)
     return LabelledImage(name, tree.source_of(image), partial(load, image, path), path=image)

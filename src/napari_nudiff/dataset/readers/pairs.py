@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from napari_nudiff.dataset.classes import CLASSES_FOLDER, read_classes
+from napari_nudiff.dataset.pixels import read_image, read_labels
 from napari_nudiff.dataset.readers.files import (
     IMAGE_FOLDERS,
     IMAGE_SUFFIXES,
     Tree,
-    read_array,
     read_um_per_px,
+    stem_of,
 )
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, unreadable
 
 LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".npy", ".bmp")  # no JPEG: it changes ids
-LABEL_FOLDERS = ("instance_labels", "labels", "masks", "instances", "label", "mask")
-MASK_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_instances")
+# In the order in which they are preferred: ids before binary masks.
+LABEL_FOLDERS = (
+    "instance_labels",
+    "label masks modify",  # NuInsSeg, CryoNuSeg
+    "label masks",
+    "labels",
+    "masks",
+    "instances",
+    "label",
+    "mask",
+    "ann_dir",
+    "mask binary",
+)
+MASK_ENDINGS = (
+    "_cp_masks",
+    "_masks",
+    "_mask",
+    "_labels",
+    "_label",
+    "_instances",
+    "-labelled",  # QuPath's tiles
+    "-labeled",
+)
+_PUBLISHED_TNBC = re.compile(r"(?i)slide(_[0-9]+)")  # beside GT_NN; a patient each
 _BYPRODUCTS = ("_flows", "_outlines", "_cp_output")  # what Cellpose writes beside its masks
 
 Folders = dict[Path, list[Path]]
@@ -31,7 +55,8 @@ def find_pairs(tree: Tree) -> list[LabelledImage]:
     found: list[LabelledImage] = []
     twins = _twin_folders(folders)
     for images, labels in twins:
-        found += _match(tree, folders[images], _by_stem(folders[labels]), True)
+        group = images.name if _PUBLISHED_TNBC.fullmatch(images.name) else ""
+        found += _match(tree, folders[images], _by_stem(folders[labels]), True, group)
     for folder, inside in folders.items():
         if folder not in {f for pair in twins for f in pair}:
             found += _beside_each_other(tree, inside)
@@ -42,42 +67,65 @@ def load_pair(image: Path | None, labels: Path) -> Loaded:
     """Read one image, if any, its label image, and ``classes/NAME.csv`` beside ``labels``."""
     table = labels.parent.parent / CLASSES_FOLDER / f"{labels.stem}.csv"
     classes = read_classes(table) if table.is_file() else {}
-    pixels = None if image is None else read_array(image)
-    return Loaded(pixels, read_array(labels), read_um_per_px(image or labels)).with_classes(classes)
+    pixels = None if image is None else read_image(image)
+    return Loaded(pixels, read_labels(labels), read_um_per_px(image or labels)).with_classes(
+        classes
+    )
 
 
 def _twin_folders(folders: Folders) -> list[tuple[Path, Path]]:
+    known = {tuple(part.lower() for part in folder.parts): folder for folder in folders}
     twins = []
-    for folder in folders:
-        if folder.name.lower() in IMAGE_FOLDERS:
-            beside = {f.name.lower(): f for f in folders if f.parent == folder.parent}
-            labels = next((beside[name] for name in LABEL_FOLDERS if name in beside), None)
-            if labels and any(_is_label(f) for f in folders[labels]):
-                twins.append((folder, labels))
+    for parts, folder in known.items():
+        if not any(file.suffix.lower() in IMAGE_SUFFIXES for file in folders[folder]):
+            continue
+        # images/train has its labels in labels/train: any one part may be that of the images.
+        names = (
+            (*parts[:i], name, *parts[i + 1 :])
+            for i in reversed(range(len(parts)))
+            for name in _label_names(parts[i])
+        )
+        labels = next((known[name] for name in names if name in known), None)
+        if labels is not None:
+            twins.append((folder, labels))
     return twins
 
 
+def _label_names(images: str) -> tuple[str, ...]:
+    """What the folder of the labels may be called beside that of the images."""
+    if images in IMAGE_FOLDERS:
+        return LABEL_FOLDERS
+    published = _PUBLISHED_TNBC.fullmatch(images)
+    return (f"gt{published[1]}",) if published else ()
+
+
 def _beside_each_other(tree: Tree, files: list[Path]) -> list[LabelledImage]:
-    masks = {f.stem: f for f in files if _is_label(f) and f.stem != bare(f.stem)}
+    masks = {stem_of(f): f for f in files if _is_label(f) and stem_of(f) != bare(stem_of(f))}
     if not masks:
         return []
-    images = [f for f in files if f.stem not in masks and not f.stem.endswith(_BYPRODUCTS)]
+    images = [f for f in files if stem_of(f) not in masks and not stem_of(f).endswith(_BYPRODUCTS)]
     return _match(tree, images, {bare(stem): path for stem, path in masks.items()}, False)
 
 
 def _match(
-    tree: Tree, images: list[Path], labels: dict[str, Path], folders: bool
+    tree: Tree, images: list[Path], labels: dict[str, Path], folders: bool, group: str = ""
 ) -> list[LabelledImage]:
     """Every image with its labels, those of both kinds too that have no partner."""
     found, missed = [], dict(labels)
     for image in (f for f in images if f.suffix.lower() in IMAGE_SUFFIXES):
-        stem = image.stem if folders else image.stem.removesuffix("_img")
+        stem = stem_of(image) if folders else stem_of(image).removesuffix("_img")
         partner = labels.get(stem)
         missed.pop(stem, None)
         source = tree.source_of(image)
-        if partner:
+        if partner and not _is_label(partner):
+            complaint = (
+                f"{partner.name} is a JPEG, whose compression changes ids. Save the labels as PNG "
+                "or TIFF from where they come from."
+            )
+            found.append(unreadable(stem, source, complaint))
+        elif partner:
             load = partial(load_pair, image, partner)
-            found.append(LabelledImage(stem, source, load, path=image))
+            found.append(LabelledImage(stem, source, load, group, path=image))
         else:
             found.append(unreadable(stem, source, f"{image.name} has no label image."))
     for stem, path in missed.items():
@@ -87,7 +135,8 @@ def _match(
 
 
 def _by_stem(files: list[Path]) -> dict[str, Path]:
-    return {bare(f.stem): f for f in files if _is_label(f)}
+    """Label images; a JPEG stands in where there is none, to be refused by name."""
+    return {bare(stem_of(f)): f for f in sorted(files, key=_is_label)}
 
 
 def _is_label(path: Path) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
+from napari_nudiff.dataset.pixels import read_image
+from napari_nudiff.dataset.readers.files import Tree, read_um_per_px
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, of_same_stem
 from napari_nudiff.errors import DatasetError
 
@@ -35,7 +36,7 @@ def _has_points(tree: Tree, path: Path) -> bool:
 
 
 def _load(image_path: Path, path: Path) -> Loaded:
-    image = read_array(image_path)
+    image = read_image(image_path)
     rows = _rows(path)
     names = _names(rows[:1])
     row, column = _place(path, names, _ROW), _place(path, names, _COLUMN)

@@ -7,14 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_nuclei, lost_note
-from napari_nudiff.dataset.readers.files import Tree, read_array, read_um_per_px
+from napari_nudiff.dataset.pixels import read_image
+from napari_nudiff.dataset.polygons import (
+    Polygon,
+    as_ring,
+    draw_nuclei,
+    lost_note,
+    region_note,
+    regions_among,
+)
+from napari_nudiff.dataset.readers.files import Tree, read_um_per_px
 from napari_nudiff.dataset.readers.json_file import mentions, read_json
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded, of_same_stem
 from napari_nudiff.errors import DatasetError
 
 _NUCLEI = {"detection", "cell"}
 _NO_NUCLEI = {"tile", "tma_core", "root"}
+_LEGACY = {
+    "PathDetectionObject": "detection",
+    "PathCellObject": "cell",
+    "PathAnnotationObject": "annotation",
+    "PathTileObject": "tile",
+    "PathRootObject": "root",
+    "TMACoreObject": "tma_core",
+}
 
 Feature = dict[str, Any]
 
@@ -30,7 +46,7 @@ def _is_geojson(path: Path) -> bool:
 
 
 def _load(image_path: Path, path: Path) -> Loaded:
-    image = read_array(image_path)
+    image = read_image(image_path)
     if (points := _points(path)) is not None:
         empty = np.zeros(image.shape[:2], dtype=np.int32)
         return points._replace(image=image, labels=empty, um_per_px=read_um_per_px(image_path))
@@ -55,15 +71,37 @@ def read_outlines(path: Path) -> tuple[list[list[Polygon]], list[str], list[str]
     """
     features = _features(path)
     try:
-        nuclei, notes = _choose(features)
-        shapes = [_polygons(_geometry(feature)) for feature in nuclei]
+        chosen, notes = _choose(features)
+        pieces = [(f, parts) for f in chosen for parts in _nuclei_of(f)]
+        nuclei = [feature for feature, _ in pieces]
+        shapes = [parts for _, parts in pieces]
         classes = [_class_of(feature) for feature in nuclei]
     except (DatasetError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path.name} holds a damaged object: {error}") from error
     if others := shapes.count([]):
         notes.append(f"{others} objects that are no areas (points, lines) left out")
-    areas = [i for i, shape in enumerate(shapes) if shape]
+    if len(nuclei) > len(chosen):
+        notes.append(f"objects of several parts were taken apart: {len(nuclei)} of {len(chosen)}")
+    regions: set[int] = set()
+    if not _is_nucleus(chosen):
+        regions = set(regions_among(shapes))
+        notes += region_note([_name_of(nuclei[i]) for i in sorted(regions)])
+    areas = [i for i, shape in enumerate(shapes) if shape and i not in regions]
     return [shapes[i] for i in areas], notes, [classes[i] for i in areas]
+
+
+def _nuclei_of(feature: Feature) -> list[list[Polygon]]:
+    """The nuclei of an object: annotations may hold all nuclei of a class."""
+    parts = _polygons(_geometry(feature))
+    return [parts] if _is_nucleus([feature]) or len(parts) < 2 else [[part] for part in parts]
+
+
+def _is_nucleus(features: list[Feature]) -> bool:
+    return any(_object_type(feature) in _NUCLEI for feature in features)
+
+
+def _name_of(feature: Feature) -> str:
+    return str((feature.get("properties") or {}).get("name") or _class_of(feature) or "no name")
 
 
 def _points(path: Path) -> Loaded | None:
@@ -122,8 +160,10 @@ def _choose(features: list[Feature]) -> tuple[list[Feature], list[str]]:
 
 def _object_type(feature: Feature) -> str:
     properties = feature.get("properties") or {}
-    told = properties.get("objectType", properties.get("object_type", ""))
-    return str(told).lower()
+    known = properties.get("objectType", properties.get("object_type"))
+    if known is None:  # QuPath 0.2: PathDetectionObject and the like, where the id is now
+        known = _LEGACY.get(str(feature.get("id")), "")
+    return str(known).lower()
 
 
 def _geometry(feature: Feature) -> dict[str, Any]:

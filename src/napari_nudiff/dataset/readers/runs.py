@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from napari_nudiff.errors import DatasetError
 
+_MOST_BITS = 60
+
 
 def decode_runs(
     counts: str | Sequence[int], size: Sequence[int], shape: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """The mask that run lengths describe.
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The pixels that run lengths describe; the work is that of the runs and pixels, not the image.
 
     Parameters
     ----------
@@ -26,7 +28,7 @@ def decode_runs(
 
     Returns
     -------
-    ndarray, (H, W), bool
+    rows, columns : ndarray, (n,)
 
     Raises
     ------
@@ -40,8 +42,11 @@ def decode_runs(
         raise DatasetError(
             f"run lengths add up to {sum(lengths)}; the image has {shape[0] * shape[1]} pixels."
         )
-    values = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(values, lengths).reshape(shape, order="F")
+    stops = np.cumsum(lengths)[1::2]
+    sides = np.asarray(lengths[1::2], dtype=np.intp)
+    firsts = np.repeat(stops - np.cumsum(sides), sides)
+    cols, rows = np.divmod(firsts + np.arange(sides.sum()), shape[0])
+    return rows, cols
 
 
 def _expand(text: str) -> list[int]:
@@ -55,6 +60,8 @@ def _expand(text: str) -> list[int]:
         code = character - 48
         value |= (code & 31) << shift
         shift += 5
+        if shift > _MOST_BITS:
+            raise DatasetError("run lengths hold a number that no image has; they are damaged.")
         if code & 32:  # there is more of this number
             continue
         if code & 16:  # it is negative

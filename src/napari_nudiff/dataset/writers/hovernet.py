@@ -12,7 +12,8 @@ import scipy.io
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_nudiff.dataset.readers.files import Tree, read_array
+from napari_nudiff.dataset.pixels import read_image
+from napari_nudiff.dataset.readers.files import Tree
 from napari_nudiff.dataset.readers.hovernet import find_hovernet, with_types
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.dataset.writers.marked import write_marked_png
@@ -106,5 +107,5 @@ def _save_mat(path: Path, variables: dict[str, NDArray[Any]]) -> None:
 
 
 def _load_patch(path: Path) -> Loaded:
-    patch = read_array(path)
+    patch = read_image(path)
     return with_types(Loaded(patch[..., :3].astype(np.uint8), patch[..., 3]), patch[..., 4])

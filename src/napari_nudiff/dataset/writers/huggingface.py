@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from napari_nudiff.dataset.readers.files import read_array
+from napari_nudiff.dataset.pixels import read_image, read_labels
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.dataset.writers.marked import (
     labels_png,
@@ -163,7 +163,7 @@ def _write_card(folder: Path, whole: Whole, files: Any) -> None:
 
 
 def _load_files(image: Path, labels: Path, numbers: list[int], names: Mapping[int, str]) -> Loaded:
-    return numbered(Loaded(read_array(image), read_array(labels)), numbers, names)
+    return numbered(Loaded(read_image(image), read_labels(labels)), numbers, names)
 
 
 def _load_row(path: Path, place: int, names: Mapping[int, str]) -> Loaded:

@@ -13,13 +13,14 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_nudiff.dataset.pixels import read_image, read_labels
 from napari_nudiff.dataset.pyramid import (
     PyramidWriter,
     level_shapes,
     mean_of_four,
     open_pyramid,
 )
-from napari_nudiff.dataset.readers.files import read_array, read_um_per_px
+from napari_nudiff.dataset.readers.files import read_um_per_px
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.dataset.writers.marked import provenance_json, resolution, xmp_tags
 from napari_nudiff.dataset.writers.member import Member, Shard, splits_in
@@ -114,7 +115,7 @@ def _physical_size(um_per_px: float | None) -> dict[str, Any]:
 
 
 def _load_tiff(image: Path, labels: Path) -> Loaded:
-    return Loaded(read_array(image), read_array(labels), read_um_per_px(image))
+    return Loaded(read_image(image), read_labels(labels), read_um_per_px(image))
 
 
 def _load_zarr(path: Path) -> Loaded:

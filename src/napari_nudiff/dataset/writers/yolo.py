@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_nudiff.dataset.outlines import back_to_front
+from napari_nudiff.dataset.pixels import read_image
 from napari_nudiff.dataset.polygons import Polygon, as_ring, draw_nuclei
-from napari_nudiff.dataset.readers.files import read_array
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.dataset.writers.marked import write_marked_png
 from napari_nudiff.dataset.writers.member import (
@@ -78,7 +78,7 @@ def _extent(polygon: Polygon) -> float:
 
 
 def _load(image_path: Path, path: Path, names: Mapping[int, str]) -> Loaded:
-    image = read_array(image_path)
+    image = read_image(image_path)
     height, width = image.shape[:2]
     try:
         rows = [line.split() for line in path.read_text(encoding="ascii").splitlines()]

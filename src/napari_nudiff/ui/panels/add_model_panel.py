@@ -27,7 +27,7 @@ _LICENCE = (
     "a non-commercial licence are bound by it. Empty = unknown."
 )
 _HEADS = (
-    "Width of an attention head, in channels. The file does not tell it: 64 is the authors' "
+    "Width of an attention head, in channels. It is not in the file: 64 is the authors' "
     "published configuration; with another the network computes something else, without any error."
 )
 

@@ -83,7 +83,7 @@ class AppearancePanel(QWidget):
 
     @property
     def _checkpoint(self) -> str:
-        return str(self._session.rendering.values()["checkpoint"])
+        return self._session.rendering.model
 
     def _is_recalled(self) -> bool:
         return self._settings.is_recalled(self._checkpoint)

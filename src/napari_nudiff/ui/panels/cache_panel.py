@@ -6,8 +6,9 @@ from qtpy.QtCore import QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_nudiff.checkpoints import cache_folder, free_bytes, size_text, used_bytes
+from napari_nudiff.checkpoints import cache_folder, free_bytes, used_bytes
 from napari_nudiff.errors import CheckpointError
+from napari_nudiff.text import size_text
 from napari_nudiff.ui.widgets.caption import Caption
 
 

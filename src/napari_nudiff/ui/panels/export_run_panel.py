@@ -7,10 +7,10 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
-from napari_nudiff.dataset.export.plan import Step
 from napari_nudiff.ui.widgets.caption import Caption
 from napari_nudiff.ui.widgets.render_button import RenderButton
 from napari_nudiff.ui.widgets.step_bar import StepBar
+from napari_nudiff.work import Progress
 
 _STAGES = {
     "read": "Reading pairs",
@@ -49,20 +49,20 @@ class ExportRunPanel(QWidget):
         if not doing:
             self.bar.hide()
 
-    def show_step(self, step: Step) -> None:
+    def show_step(self, progress: Progress) -> None:
         """Show how far it is."""
-        self.bar.show_step(step.done, step.total)
-        stage = _STAGES.get(step.stage, step.stage)
-        self.status.setText(f"{stage}: {step.done:,} of {step.total:,}")
+        self.bar.show_step(progress.done, progress.total)
+        stage = _STAGES.get(progress.stage, progress.stage)
+        self.status.setText(f"{stage}: {progress.done:,} of {progress.total:,}")
 
     def show_status(self, text: str) -> None:
         """Show what was done."""
         self.status.setText(text)
 
     def _on_choose(self) -> None:
-        told, _ = QFileDialog.getSaveFileName(self, "Folder of the set", self.out.text())
-        if told:
-            self.out.setText(told)
+        chosen, _ = QFileDialog.getSaveFileName(self, "Folder of the set", self.out.text())
+        if chosen:
+            self.out.setText(chosen)
 
     def _lay_out(self) -> None:
         self.out.setPlaceholderText("folder of the new set")

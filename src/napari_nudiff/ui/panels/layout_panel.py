@@ -92,10 +92,6 @@ class LayoutPanel(QWidget):
         self._on_layers_changed()
         self._on_options_changed()
 
-    def set_busy(self, busy: bool) -> None:
-        """A busy session samples nothing."""
-        self.sample.setEnabled(not busy)
-
     def close(self) -> bool:
         """Let go of the layers; the widget itself goes with its dock, and may be gone already."""
         self.check.close()
@@ -173,12 +169,12 @@ class LayoutPanel(QWidget):
 
     def _on_options_changed(self, _: object = None) -> None:
         settings = self._session.layout
-        only = _only(settings.values()["checkpoint"], settings.um_per_px)
+        only = _only(settings.model, settings.um_per_px)
         self.scale_of_model.setText(f"Sample: {only}." if only else "")
         self.scale_of_model.setVisible(bool(only))
 
     def _on_scale_changed(self, _: object = None) -> None:
-        layer, checkpoint = self.layer.layer(), self._session.rendering.values()["checkpoint"]
+        layer, checkpoint = self.layer.layer(), self._session.rendering.model
         note = "" if layer is None else scale_note(scale_of(layer), checkpoint)
         self.scale.setText(note)
         self.scale.setToolTip(_HOW_TO_SCALE if note.startswith(_NO_SCALE) else "")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_nudiff.checkpoints import size_text
 from napari_nudiff.errors import CheckpointError
 from napari_nudiff.session.catalogue import Catalogue, Entry
 from napari_nudiff.session.downloads import Speed
+from napari_nudiff.text import size_text
 from napari_nudiff.ui.widgets.caption import Caption
 from napari_nudiff.ui.widgets.message_area import MessageArea
 from napari_nudiff.ui.widgets.model_details import ModelDetails
@@ -20,7 +20,7 @@ from napari_nudiff.ui.widgets.model_list import ModelList
 from napari_nudiff.ui.widgets.title import Title
 
 if TYPE_CHECKING:
-    from napari_nudiff.synthesis.progress import Progress
+    from napari_nudiff.work import Progress
 
 _HERE = "It is on this machine already."
 _NOT_HERE = "It is not on this machine."
@@ -82,9 +82,9 @@ class ModelsPanel(QWidget):
         if card is None or progress.stage != "fetch":
             return
         speed = self._speeds.setdefault(name, Speed())
-        per_s = speed.bytes_per_s(progress.step, time.monotonic())
+        per_s = speed.bytes_per_s(progress.done, time.monotonic())
         card.show_bytes(
-            progress.step, progress.steps, _progress_text(progress.step, progress.steps, per_s)
+            progress.done, progress.total, _progress_text(progress.done, progress.total, per_s)
         )
 
     def show_status(self, text: str) -> None:

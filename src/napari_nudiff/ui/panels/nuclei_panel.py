@@ -284,7 +284,7 @@ class NucleiPanel(QWidget):
             self.sample_inside_requested.emit(mask)
 
     def _region_mask(self) -> Any:
-        """The chosen region, or None: then the user was told why."""
+        """The chosen region, or None after a message to the user."""
         try:
             return self.region.mask_in(self.editor.layer)
         except NudiffError as error:

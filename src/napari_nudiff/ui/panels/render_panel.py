@@ -8,10 +8,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QSpinBox, QVBoxLayout, QWidget
 
 from napari_nudiff.checkpoints import list_checkpoints
+from napari_nudiff.diffusion.names import SAMPLER_NAMES
 from napari_nudiff.errors import NudiffError
 from napari_nudiff.session import Session
 from napari_nudiff.session.presets import Presets
-from napari_nudiff.session.settings import DEVICES, SAMPLERS, SCOPES, draw_seed
+from napari_nudiff.session.settings import DEVICES, SCOPES, draw_seed
 from napari_nudiff.ui.bind import bind
 from napari_nudiff.ui.canvas import Canvas
 from napari_nudiff.ui.widgets.checkpoint_combo import CheckpointCombo
@@ -66,7 +67,7 @@ class RenderPanel(QWidget):
         self.checkpoint = CheckpointCombo(list_checkpoints("image"))
         self.guidance = slider(1, 4, 0.1, 1)
         self.steps, self.margin = QSpinBox(minimum=1, maximum=1000), QSpinBox(maximum=256)
-        self.sampler, self.device = choice(SAMPLERS), choice(DEVICES)
+        self.sampler, self.device = choice(SAMPLER_NAMES), choice(DEVICES)
         self.advanced = Section("Advanced", QWidget())
         self._fields = Fields()
         self._lay_out()

@@ -180,8 +180,8 @@ class ResultsPanel(QWidget):
         self._results.star(key, not self._results.find(key).starred)
 
     def _discard(self, keys: list[str]) -> None:
-        dear = [key for key in keys if self._results.find(key).is_dear]
-        if dear and not self._agreed(len(dear)):
+        kept = [key for key in keys if self._results.find(key).is_dear]
+        if kept and not self._agreed(len(kept)):
             return
         if self.list.shown_key in keys or set(self._compared) & set(keys):
             self._on_shown(None)

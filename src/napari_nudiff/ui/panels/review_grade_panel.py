@@ -24,10 +24,10 @@ from napari_nudiff.ui.widgets.fields import Fields
 from napari_nudiff.ui.widgets.step_bar import StepBar
 
 _REALISM = (
-    "Nobody would take it for tissue.",
+    "Does not look like tissue.",
     "Several things are wrong.",
     "Wrong at a second look.",
-    "Hardly to be told from tissue.",
+    "Can hardly be told apart from tissue.",
     "Like real tissue.",
 )
 _LABELS = (

@@ -21,7 +21,7 @@ from napari_nudiff.ui.widgets.caption import Caption
 from napari_nudiff.ui.widgets.study_plot import StudyPlot
 from napari_nudiff.ui.widgets.study_table import StudyTable
 
-_NOTHING = "Nobody has graded or answered anything here yet."
+_NOTHING = "Nothing has been graded or answered here yet."
 _NO_FOLDER = "Add images first: reviews lie beside them."
 
 

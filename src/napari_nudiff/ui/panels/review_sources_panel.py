@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
 from napari_nudiff.dataset.pair_file import EXTENSION
 from napari_nudiff.session.review import ReviewSession
 from napari_nudiff.session.settings import draw_seed
-from napari_nudiff.synthesis.progress import Progress
 from napari_nudiff.ui.bind import bind
 from napari_nudiff.ui.widgets.caption import Caption
 from napari_nudiff.ui.widgets.fields import Fields
@@ -26,6 +25,7 @@ from napari_nudiff.ui.widgets.render_button import RenderButton
 from napari_nudiff.ui.widgets.seed_edit import SeedEdit
 from napari_nudiff.ui.widgets.source_list import SourceList
 from napari_nudiff.ui.widgets.step_bar import StepBar
+from napari_nudiff.work import Progress
 
 _REVIEWER = "Who grades. Each reviewer has a file of their own, which bears this name."
 _FOLDER = "A saved session, or a folder that `nudiff generate` or `nudiff render` wrote to."
@@ -72,8 +72,8 @@ class ReviewSourcesPanel(QWidget):
 
     def show_progress(self, progress: Progress) -> None:
         """Show how many images were read."""
-        self.bar.show_step(progress.step, progress.steps)
-        self.begin.setText(f"Stop  ·  {progress.step} of {progress.steps} read")
+        self.bar.show_step(progress.done, progress.total)
+        self.begin.setText(f"Stop  ·  {progress.done} of {progress.total} read")
 
     def show_rest(self) -> None:
         """Nothing is being read."""

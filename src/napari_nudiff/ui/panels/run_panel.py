@@ -12,13 +12,14 @@ from napari_nudiff.checkpoints import find_checkpoint
 from napari_nudiff.errors import NudiffError
 from napari_nudiff.session import Session
 from napari_nudiff.session.jobs import Job, Pace
-from napari_nudiff.synthesis.memory import estimate_bytes, memory_text
+from napari_nudiff.synthesis.memory import estimate_bytes
+from napari_nudiff.text import memory_text
 from napari_nudiff.ui.widgets.caption import Caption
 from napari_nudiff.ui.widgets.render_button import RenderButton
 from napari_nudiff.ui.widgets.step_bar import StepBar
 
 if TYPE_CHECKING:
-    from napari_nudiff.synthesis.progress import Progress
+    from napari_nudiff.work import Progress
 
 _STAGES = {
     "fetch": "Fetching the model",
@@ -154,18 +155,18 @@ class RunPanel(QWidget):
         else:
             self.bar.hide()
 
-    def _on_started(self, job: Job) -> None:
+    def _on_started(self, job: Job[Any]) -> None:
         self._pace, self._start_s = Pace(), time.monotonic()
         self.cancel.setEnabled(True)
         self.status.setText("Starting…")
 
     def _on_progressed(self, progress: Progress) -> None:
         stage = _STAGES.get(progress.stage, progress.stage)
-        if progress.step == 0:
+        if progress.done == 0:
             self.status.setText(f"{stage}…")
             return
-        self.bar.show_step(progress.step, progress.steps)
-        left_s = self._pace.remaining_s(progress.step, progress.steps, time.monotonic())
+        self.bar.show_step(progress.done, progress.total)
+        left_s = self._pace.remaining_s(progress.done, progress.total, time.monotonic())
         left = "" if left_s is None else f" · {_duration(left_s)} left"
         self.status.setText(f"{stage} · {_done(progress)}{left}")
 
@@ -181,7 +182,7 @@ class RunPanel(QWidget):
     def _on_needs_changed(self, _: object = None) -> None:
         settings = self._session.rendering
         try:
-            checkpoint = find_checkpoint(settings.values()["checkpoint"])
+            checkpoint = find_checkpoint(settings.model)
         except NudiffError:
             self.licence.setText("Weights: your own file")
             return
@@ -195,8 +196,8 @@ class RunPanel(QWidget):
 
 def _done(progress: Progress) -> str:
     if progress.stage != "fetch":
-        return f"step {progress.step} of {progress.steps}"
-    done_mb, size_mb = progress.step / 1e6, progress.steps / 1e6
+        return f"step {progress.done} of {progress.total}"
+    done_mb, size_mb = progress.done / 1e6, progress.total / 1e6
     return f"{done_mb:.0f} of {size_mb:.0f} MB" if size_mb else f"{done_mb:.0f} MB"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from napari_nudiff.nuclei.editing import Bounds
 from napari_nudiff.ui.tools.guide import world_points
 
-_SHARE = 0.15  # of the canvas that a nucleus shall fill
+_SHARE = 0.15  # of the canvas that a nucleus fills
 
 
 def look_at(viewer: Any, layer: Any, bounds: Bounds) -> None:

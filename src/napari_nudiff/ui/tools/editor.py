@@ -78,7 +78,7 @@ class LayoutEditor:
         self.layer_changed.emit()
 
     def close(self) -> None:
-        """Let go of the layer and tell nobody anything any more."""
+        """Disconnect from the layer; no signal is emitted any more."""
         for signal in (self.layer_changed, self.selection_changed, self.refused):
             signal.disconnect()
         self.set_layer(None)
@@ -103,7 +103,7 @@ class LayoutEditor:
         )
 
     def edit(self, make: MakeEdit) -> Edit | None:
-        """Change the layout; what cannot be done is told to the user, and nothing changes.
+        """Change the layout; what cannot be done is reported, and nothing changes.
 
         Parameters
         ----------

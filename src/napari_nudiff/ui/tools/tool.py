@@ -1,4 +1,4 @@
-"""What a tool is: how it is told of the mouse."""
+"""The protocol of a tool: its callbacks for the mouse."""
 
 from __future__ import annotations
 

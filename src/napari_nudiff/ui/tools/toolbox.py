@@ -8,6 +8,7 @@ from typing import Any
 
 from app_model.types import KeyBinding, KeyCode
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_nudiff.ui.tools.editor import LayoutEditor
 from napari_nudiff.ui.tools.tool import Pointer, Tool
@@ -90,7 +91,7 @@ class Toolbox:
 
     def _enter(self, layer: Any) -> None:
         self._layer = layer
-        self._viewer.layers.selection.active = layer  # napari tells no other layer of the mouse
+        self._viewer.layers.selection.active = layer  # napari sends mouse events to no other layer
         self._mode_before = layer.mode
         layer.mode = "pan_zoom"  # in which napari's own callbacks do nothing
         layer.mouse_pan = False
@@ -103,7 +104,7 @@ class Toolbox:
         self._viewer.window._qt_viewer.canvas.native.setFocus()  # so that keys go there
 
     def _let_go(self) -> Any:
-        """Take everything of ours off the layer."""
+        """Remove all callbacks and overlays from the layer."""
         self._tools[self._active].stop()
         self._bind_keys(False)
         layer, self._layer, self._active = self._layer, None, ""
@@ -151,6 +152,11 @@ class Toolbox:
         self.leave()
 
     def _on_active_layer_changed(self, _: object = None) -> None:
+        # A layer that is added is the active one for a moment, as when a render appears: decide
+        # when the selection is settled, or the tool is lost in the middle of drawing.
+        QTimer.singleShot(0, self._leave_if_elsewhere)
+
+    def _leave_if_elsewhere(self) -> None:
         if self._active and self._viewer.layers.selection.active is not self._layer:
             self.leave()
 
@@ -182,7 +188,7 @@ def _pressing(action: Callable[[], object]) -> Callable[[Any], None]:
 
 
 def _pan_button_of(viewer: Any, layer: Any) -> Any:
-    """The button of the mode that a tool works in: nobody else hears that it was clicked."""
+    """The button of the mode that a tool works in: no other listener gets its click."""
     controls = viewer.window._qt_viewer.controls.widgets.get(layer)
     return getattr(controls, "panzoom_button", None)
 

@@ -77,15 +77,15 @@ def _rows(plan: Plan) -> list[list[str]]:
 
 def _notes(plan: Plan) -> str:
     lineages = len({row.lineage for row in plan.rows})
-    told = [f"{lineages:,} lineages (layouts or patients), none torn apart"]
-    told += [
+    lines = [f"{lineages:,} lineages (layouts or patients), none torn apart"]
+    lines += [
         f"no {split}: too few lineages to part with one"
         for split in ("val", "test")
         if getattr(plan.options, split) and split not in plan.counts
     ]
-    told += [f"left out, {reason}: {count:,}" for reason, count in plan.left_out.items()]
-    told += plan.warnings
+    lines += [f"left out, {reason}: {count:,}" for reason, count in plan.left_out.items()]
+    lines += plan.warnings
     sides = sorted({row.um_per_px for row in plan.rows if row.um_per_px is not None})
     if len(sides) > 1:
-        told.append(f"pixels of several sizes: {', '.join(f'{s:g}' for s in sides)} µm")
-    return "\n".join(told)
+        lines.append(f"pixels of several sizes: {', '.join(f'{s:g}' for s in sides)} µm")
+    return "\n".join(lines)

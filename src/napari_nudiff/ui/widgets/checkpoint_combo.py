@@ -8,10 +8,11 @@ from pathlib import Path
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_nudiff.checkpoints import Checkpoint, list_checkpoints, local_path, size_text
+from napari_nudiff.checkpoints import Checkpoint, list_checkpoints, local_path
 from napari_nudiff.checkpoints.models import is_path
 from napari_nudiff.checkpoints.registry import DEFAULTS
 from napari_nudiff.errors import CheckpointError
+from napari_nudiff.text import size_text
 from napari_nudiff.ui.catalogue import catalogue_news
 from napari_nudiff.ui.widgets.fields import shrinkable
 

@@ -56,5 +56,5 @@ class ChoiceRow(QWidget):
         return self._place
 
     def _on_clicked(self, place: int) -> None:
-        self.show_choice(self._place)  # until whoever decides says otherwise
+        self.show_choice(self._place)  # until the owner decides otherwise
         self.chosen.emit(place)

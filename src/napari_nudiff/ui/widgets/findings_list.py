@@ -18,7 +18,7 @@ class FindingRow(NamedTuple):
     Attributes
     ----------
     kind : str
-        Told back by the signals.
+        Passed back by the signals.
     text : str
     fix : str
         What the fix does, for the tooltip; "" = there is none.

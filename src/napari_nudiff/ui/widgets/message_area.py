@@ -42,12 +42,12 @@ class MessageArea(QFrame):
         """Show what to do next."""
         self._show(message, "", HINT, HINT_TINT)
 
-    def show_offer(self, message: str, action: str, deed: Callable[[], object]) -> None:
+    def show_offer(self, message: str, action: str, on_click: Callable[[], object]) -> None:
         """Show what can be done, with a button that does it."""
         self._show(message, "", HINT, HINT_TINT)
         self.action_button.setText(action)
         self.action_button.show()
-        self._action = deed
+        self._action = on_click
 
     def clear(self) -> None:
         """Hide the message."""
@@ -76,10 +76,10 @@ class MessageArea(QFrame):
         self.copy_button.setText("Copied")
 
     def _on_action(self) -> None:
-        deed = self._action
+        on_click = self._action
         self.clear()
-        if deed is not None:
-            deed()
+        if on_click is not None:
+            on_click()
 
     def _lay_out(self) -> None:
         buttons = QHBoxLayout()

@@ -6,8 +6,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
-from napari_nudiff.checkpoints import size_text
 from napari_nudiff.session.catalogue import Entry
+from napari_nudiff.text import size_text
 from napari_nudiff.ui.widgets.accent import EOSIN, ERROR, HEMATOXYLIN_LIGHT
 from napari_nudiff.ui.widgets.step_bar import StepBar
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
-from napari_nudiff.checkpoints import Checkpoint, local_path, size_text
+from napari_nudiff.checkpoints import Checkpoint, local_path
 from napari_nudiff.session.catalogue import Entry
+from napari_nudiff.text import size_text
 from napari_nudiff.ui.widgets.fields import Fields
 
 _ROLES = {

@@ -25,7 +25,7 @@ class PresetEdit(QWidget):
             "Draft: to judge a layout. Standard: for training sets. Paper: as published, slow."
         )
         self.save.setToolTip("Keep steps, sampler and guidance as a preset of your own.")
-        self.remove.setToolTip("Remove this preset of yours.")
+        self.remove.setToolTip("Remove this preset.")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

@@ -41,10 +41,6 @@ class Section(QWidget):
         """Show or hide the content."""
         self.heading.setChecked(expanded)
 
-    def is_expanded(self) -> bool:
-        """Whether the content is shown."""
-        return bool(self.heading.isChecked())
-
     def _on_toggled(self, expanded: bool) -> None:
         self.heading.setText(f"{'▾' if expanded else '▸'}  {self._title}")
         self.content.setVisible(expanded)

@@ -26,7 +26,7 @@ class StepBar(QProgressBar):
         self.hide()
 
     def show_step(self, step: int, steps: int) -> None:
-        """Show steps done, of how many; of 0 = nobody knows how many."""
+        """Show steps done, of how many; 0 = unknown, shown as busy."""
         self.setRange(0, steps)
         self.setValue(step)
         self.show()

@@ -1,4 +1,4 @@
-"""How well readers tell real from synthetic, drawn."""
+"""A plot of how well readers tell real from synthetic."""
 
 from __future__ import annotations
 
