@@ -20,17 +20,9 @@ from napari_nudiff.session.session_folder import open_session
 from napari_nudiff.synthesis.generation import read_plan
 from napari_nudiff.synthesis.replay import request_of
 from napari_nudiff.synthesis.request import load_provenance
+from napari_nudiff.work import run
 
 STORED = Path(__file__).parent / "data" / "stored"
-
-
-def finished(work):
-    """What a generator returns."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            return stop.value
 
 
 @pytest.mark.parametrize("path", ["render/given.json", "generated/000000.json"])
@@ -88,7 +80,7 @@ def test_a_prepared_set() -> None:
 
 
 def test_an_exported_set() -> None:
-    assert finished(verify_set(STORED / "exported")) == []
+    assert run(verify_set(STORED / "exported")) == []
     entries = images_in(STORED / "exported")
     assert sorted(entries) == [
         "real_00002", "real_00003", "synthetic_00000", "synthetic_00001"

@@ -35,15 +35,6 @@ PLACES = {(60, 60): "tumour", (60, 180): "stroma", (180, 60): "", (180, 180): "t
 """A pixel of each nucleus, and its class."""
 
 
-def finished(work):
-    """What a generator returns."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            return stop.value
-
-
 def seen(layout: Layout, default: str = "") -> dict[tuple[int, int], str]:
     """The class at each place, whatever the numbers of the nuclei are."""
     return {at: layout.classes.get(int(layout.labels[at]), default) for at in PLACES}
@@ -105,9 +96,9 @@ def test_the_class_of_a_nucleus_survives_from_a_lab_to_what_other_programs_read(
     formats = tuple(name for name, form in FORMATS.items() if available(form))
     candidates = find_candidates(tmp_path / "made")
     options = ExportOptions(formats=formats)
-    plan = finished(plan_set(candidates, options))
+    plan = run(plan_set(candidates, options))
     assert plan.class_names == ("nucleus", "stroma", "tumour")
-    finished(write_set(tmp_path / "out", candidates, plan))
+    run(write_set(tmp_path / "out", candidates, plan))
     wanted = {at: name or "nucleus" for at, name in PLACES.items()}
     for name in set(formats) - WITHOUT:
         (found,) = FORMATS[name].read(tmp_path / "out" / name)
