@@ -13,12 +13,14 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from napari_nudiff.checkpoints import DEFAULT_IMAGE, default_checkpoint, find_checkpoint, load_model
 from napari_nudiff.cli import main
 from napari_nudiff.dataset.images import write_layout, write_rgb
 from napari_nudiff.dataset.readers.files import read_um_per_px
 from napari_nudiff.synthesis.appearance import appearance_of_image
+from napari_nudiff.synthesis.device import using_threads
 
 OFFICIAL = Path(__file__).parent / "data" / "golden" / "structure_unet.pt"
 
@@ -69,6 +71,18 @@ def test_the_json_alone_renders_again(tmp_path, layout_file, options) -> None:
     assert run("render", "--request", stored, "--out", again, "--quiet") == 0
     for name in ("biopsy.png", "biopsy_labels.tif", "biopsy.json"):
         assert (again / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_what_one_thread_made_one_thread_makes_again(tmp_path, layout_file, options) -> None:
+    with using_threads(1):
+        assert run("render", layout_file, *options) == 0
+    stored, again = tmp_path / "out" / "biopsy.json", tmp_path / "again"
+    provenance = json.loads(stored.read_text()) | {"threads": 1}  # as `nudiff generate` notes it
+    stored.write_text(json.dumps(provenance))
+    with using_threads(3):
+        assert run("render", "--request", stored, "--out", again, "--quiet") == 0
+        assert torch.get_num_threads() == 3
+    assert (again / "biopsy.png").read_bytes() == (tmp_path / "out" / "biopsy.png").read_bytes()
 
 
 def test_the_style_of_a_reference_image_is_stored(tmp_path, layout_file, options) -> None:

@@ -134,6 +134,16 @@ def test_colours_that_are_not_known_are_refused_by_name(tmp_path, kind) -> None:
         read_image(tmp_path / "x.tif")
 
 
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.tif", "x.bmp"])
+def test_pixels_are_the_readers_own(tmp_path, name) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / name)
+    read_rgb(tmp_path / name)[:] = 0
+    read_image(tmp_path / name)[:] = 0
+    indexed(tmp_path / "labels.png", LABELS)
+    read_labels(tmp_path / "labels.png")[:] = 0
+    assert off(read_rgb(tmp_path / name), PICTURE) < 20
+
+
 def test_jpeg_in_a_tiff_is_read(tmp_path) -> None:
     tifffile.imwrite(tmp_path / "x.tif", PICTURE, photometric="rgb", compression="jpeg")
     assert off(read_rgb(tmp_path / "x.tif"), PICTURE) < 12

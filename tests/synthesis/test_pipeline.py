@@ -6,12 +6,15 @@ import torch
 
 from napari_nudiff.dataset.sample import unpack_layout
 from napari_nudiff.diffusion.fused import FusedUNet
+from napari_nudiff.diffusion.weights import Header, write_weights
 from napari_nudiff.errors import CheckpointError, LayoutError, RequestError
 from napari_nudiff.synthesis import pipeline
 from napari_nudiff.synthesis.pipeline import render, sample_layout
 from napari_nudiff.synthesis.replay import request_of
 from napari_nudiff.synthesis.request import LayoutRequest, RenderRequest
 from napari_nudiff.work import Progress, run
+
+from ..networks import IMAGE, STRUCTURE, randomised
 
 
 @pytest.fixture
@@ -156,3 +159,19 @@ def test_a_device_that_is_not_there_is_refused(layout, request_) -> None:
     missing = "cuda:99" if torch.cuda.is_available() else "cuda"
     with pytest.raises(RequestError, match=missing):
         run(render(layout, changed(request_, device=missing)))
+
+
+@pytest.mark.parametrize("role", ["image", "structure"])
+def test_numbers_that_are_not_finite_become_no_image(tmp_path, layout, role) -> None:
+    config = IMAGE if role == "image" else STRUCTURE
+    unet = randomised(config)
+    for parameter in unet.parameters():
+        parameter.mul_(1e30)
+    path = tmp_path / "huge.safetensors"
+    write_weights(path, unet, Header(role, config), torch.float32)
+    values = {"checkpoint": str(path), "steps": 2, "device": "cpu", "precision": "fp32"}
+    with pytest.raises(RequestError, match="not finite"):
+        if role == "image":
+            run(render(layout, RenderRequest(**values)))
+        else:
+            run(sample_layout(LayoutRequest(**values, height_px=64, width_px=64)))

@@ -126,6 +126,7 @@ def _at_its_scale(path: Path, request: RenderRequest) -> RenderRequest:
 
 def _again(stored: Path, out: Path) -> _Task:
     """Make a stored result again."""
+    from napari_nudiff.synthesis.device import using_threads
     from napari_nudiff.synthesis.large import rerender_large
     from napari_nudiff.synthesis.replay import request_of
     from napari_nudiff.synthesis.request import load_provenance
@@ -138,7 +139,12 @@ def _again(stored: Path, out: Path) -> _Task:
             "--out; to make a large render again give its .zarr as --request."
         )
     provenance = load_provenance(stored)
-    return _small(stored.stem, out, lambda: request_of(provenance))
+
+    def again() -> Work[Pair]:
+        with using_threads(provenance.get("threads")):  # else other bytes
+            return (yield from request_of(provenance))
+
+    return _small(stored.stem, out, again)
 
 
 def _small(stem: str, out: Path, start: Callable[[], Work[Pair]]) -> _Task:

@@ -91,11 +91,11 @@ def _of_pillow(file: Image.Image, is_image: bool) -> NDArray[Any]:
         indices = np.asarray(upright)
         has_colours = bool(indices.all())  # no index is background: a picture
         if not has_colours:
-            return indices
+            return indices.copy()
     if has_colours:
         is_transparent = "transparency" in upright.info or upright.mode == "PA"
         upright = upright.convert("RGBA" if is_transparent else "RGB")
-    return np.asarray(upright)
+    return np.array(upright)  # a copy: what Pillow shares may not be written to
 
 
 def _deep_png(path: Path) -> NDArray[Any] | None:

@@ -169,9 +169,24 @@ def image_of(x0: Tensor, stain: StainMap) -> NDArray[np.uint8]:
 
 
 def to_uint8(image: Tensor) -> NDArray[np.uint8]:
-    """The core's image (3, H, W) on -1..1 as the world's (H, W, 3) uint8."""
-    scaled = ((image.float().cpu() + 1) * 127.5).round().clamp(0, 255)
+    """The core's image (3, H, W) on -1..1 as the world's (H, W, 3) uint8.
+
+    Raises
+    ------
+    RequestError
+        Its numbers are not finite; the bytes would be black.
+    """
+    scaled = ((_finite(image).float().cpu() + 1) * 127.5).round().clamp(0, 255)
     return scaled.to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def _finite(drawn: Tensor) -> Tensor:
+    if not bool(drawn.isfinite().all()):
+        raise RequestError(
+            "The model made numbers that are not finite, which no image has. Nothing was kept. Use "
+            "another checkpoint, the precision fp32 or less guidance."
+        )
+    return drawn
 
 
 class CanvasRun:
@@ -382,7 +397,7 @@ def _conditions(
 def decoded(structure: Tensor, model: Model) -> NDArray[np.int32]:
     """The nuclei of what a structure model drew, (3, H, W) on -1..1."""
     decode = decode_official if model.header.parametrisation == "eps" else decode_instances
-    return decode(from_signed(structure[None].float().cpu())[0].numpy())
+    return decode(from_signed(_finite(structure)[None].float().cpu())[0].numpy())
 
 
 def structure_preview(structure: Tensor) -> NDArray[np.uint8]:
