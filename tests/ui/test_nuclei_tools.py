@@ -507,6 +507,20 @@ def test_naparis_pan_mode_puts_the_tool_away(viewer, bench, click) -> None:
     assert bench.panel.toolbox.active == ""
 
 
+def test_the_brush_does_not_go_on_with_a_number_that_a_tool_took(bench) -> None:
+    bench.layer.mode, bench.layer.brush_size = "paint", 3
+    bench.layer.selected_label = int(bench.layer.data.max()) + 1
+    bench.take("ellipse")
+    for x in (60, 85, 110):
+        bench.mouse.drag((40, x), (48, x + 8))
+    drawn = int(bench.layer.data.max())
+    areas = [area(bench, nucleus) for nucleus in range(1, drawn + 1)]
+    bench.press(Qt.Key.Key_Escape)
+    bench.mouse.drag((85, 60), (85, 80))
+    assert [area(bench, nucleus) for nucleus in range(1, drawn + 1)] == areas
+    assert area(bench, drawn + 1) >= 60
+
+
 def test_the_brush_paints_after_a_tool_and_not_with_it(bench) -> None:
     bench.layer.mode, bench.layer.brush_size, bench.layer.selected_label = "paint", 3, 9
     bench.take("ellipse")
@@ -549,10 +563,10 @@ def test_space_moves_the_camera_meanwhile(viewer, bench) -> None:
     assert bench.layer.data.max() == 5
 
 
-def test_removing_the_layer_ends_the_tool(viewer, bench) -> None:
+def test_removing_the_layer_ends_the_tool(viewer, bench, qtbot) -> None:
     bench.take("ellipse")
     viewer.layers.remove(bench.layer)
-    assert bench.panel.toolbox.active == ""
+    qtbot.waitUntil(lambda: bench.panel.toolbox.active == "")
     assert bench.layer.mouse_move_callbacks.count(bench.panel.toolbox._on_move) == 0
 
 

@@ -142,8 +142,19 @@ class LayoutEditor:
 
     def _apply(self, edit: Edit) -> None:
         if not edit.is_empty:
+            highest = int(self.labels.max(initial=0))
             apply_edit(self.layer, edit)
+            if int(edit.after.max(initial=0)) > highest:
+                self._free_the_brush()
             self.select(self.ids)
+
+    def _free_the_brush(self) -> None:
+        """After a new nucleus: the brush would go on with a number that is taken."""
+        assert self.layer is not None
+        taken = self.layer.selected_label
+        next_free = int(self.labels.max()) + 1
+        if taken and next_free <= np.iinfo(self.labels.dtype).max and (self.labels == taken).any():
+            self.layer.selected_label = next_free
 
     def _set_selected(self, nuclei: list[Nucleus]) -> None:
         if nuclei or self._selected:

@@ -152,9 +152,6 @@ class Toolbox:
         self.leave()
 
     def _on_active_layer_changed(self, _: object = None) -> None:
-        if self._layer is not None and self._layer not in self._viewer.layers:
-            self.leave()
-            return
         # A layer that is added is the active one for a moment, as when a render appears: decide
         # when the selection is settled, or the tool is lost in the middle of drawing.
         QTimer.singleShot(0, self._leave_if_elsewhere)
