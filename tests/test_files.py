@@ -6,8 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from napari_nudiff.errors import CheckpointError, DatasetError
-from napari_nudiff.files import atomic_path
+from napari_nudiff.dataset.prepared import read_index
+from napari_nudiff.dataset.readers.json_file import read_json
+from napari_nudiff.errors import CheckpointError, DatasetError, NudiffError
+from napari_nudiff.files import atomic_path, parse_json
+from napari_nudiff.synthesis.generation import read_plan
+from napari_nudiff.synthesis.request import load_provenance
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path) -> None:
@@ -54,3 +58,28 @@ def test_permissions_are_those_of_any_new_file(tmp_path) -> None:
         save_file({"a": torch.zeros(1)}, staged)  # makes it private
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+DEEP = "[" * 100_000
+
+
+def test_json_that_nobody_wrote_is_an_ordinary_error() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json(DEEP)
+    assert parse_json('{"a": [1, null]}') == {"a": [1, None]}
+
+
+READERS = {
+    "request.json": load_provenance,
+    "plan.json": lambda path: read_plan(path.parent),
+    "dataset.json": lambda path: read_index(path.parent),
+    "coco.json": read_json,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("text", [DEEP, "{", "\0", ""])
+def test_damaged_json_is_one_clear_error_whatever_it_is(tmp_path, name, text) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(NudiffError, match=r"\w+"):
+        READERS[name](tmp_path / name)

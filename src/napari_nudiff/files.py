@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from napari_nudiff.errors import DatasetError, NudiffError
 
@@ -69,3 +71,17 @@ def replace_folder(target: Path, staged: Path, old: Path) -> None:
         if old.exists() and not target.exists():
             old.rename(target)
         raise
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Values of a JSON text of unknown origin.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, or nested so deeply that nobody wrote it.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from napari_nudiff.errors import CheckpointError
-from napari_nudiff.files import atomic_path
+from napari_nudiff.files import atomic_path, parse_json
 
 _LOCK_TIMEOUT_S = 30.0
 
@@ -44,7 +44,7 @@ def read_json(name: str, kind: type) -> Any:
     if not path.is_file():
         return kind()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise unreadable(name, error) from error
     if not isinstance(values, kind):

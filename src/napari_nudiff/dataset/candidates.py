@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -20,6 +19,7 @@ from napari_nudiff.dataset.readers.json_file import mentions
 from napari_nudiff.dataset.sample import labels_beside, read_provenance, read_sample
 from napari_nudiff.dataset.writers.marked import read_mark
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.files import parse_json
 
 SESSION_FILE = "session.json"
 _RESULTS = "results"
@@ -163,7 +163,7 @@ def _of_session(folder: Path) -> Iterator[PairRef[Pair]]:
 def _session(folder: Path) -> dict[str, list[str]]:
     """Ids of a session's results; results are worth more than this file, so it may be damaged."""
     try:
-        told = json.loads((folder / SESSION_FILE).read_text(encoding="utf-8"))
+        told = parse_json((folder / SESSION_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         told = {}
     told = told if isinstance(told, Mapping) else {}

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from napari_nudiff.dataset.classes import pack_classes, unpack_classes
 from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.errors import DatasetError
-from napari_nudiff.files import atomic_path
+from napari_nudiff.files import atomic_path, parse_json
 from napari_nudiff.nuclei.structure import validate_layout
 
 EXTENSION = ".nudiff"
@@ -167,7 +167,7 @@ def _refusal(path: Path, error: Exception) -> DatasetError:
 def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
     if _ABOUT not in archive.namelist():
         raise DatasetError(f"it is a ZIP archive without {_ABOUT}, so no {EXTENSION} file.")
-    about = json.loads(_part(archive, _ABOUT))
+    about = parse_json(_part(archive, _ABOUT))
     if not isinstance(about, dict) or not isinstance(about.get("schema"), int):
         raise DatasetError(f"its {_ABOUT} is none of ours.")
     if about["schema"] != SCHEMA:

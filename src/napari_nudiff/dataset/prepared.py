@@ -21,7 +21,7 @@ from napari_nudiff.dataset.images import write_layout, write_rgb, write_text
 from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.dataset.sheet import Sheets
 from napari_nudiff.errors import DatasetError
-from napari_nudiff.files import replace_folder
+from napari_nudiff.files import parse_json, replace_folder
 
 INDEX_NAME = "dataset.json"
 PROBLEMS_NAME = "problems.csv"
@@ -109,8 +109,8 @@ def read_index(folder: Path) -> Index | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise DatasetError(f"Cannot read {path}: {error}. Prepare the set again.") from error
     if not isinstance(content, dict) or not (content.get("kind") == KIND or _looks_ours(content)):
         return None

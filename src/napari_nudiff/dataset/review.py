@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.files import parse_json
 
 SCHEMA = 1
 GRADES = range(1, 6)
@@ -374,8 +375,8 @@ def _entries(path: Path, dropped: list[str]) -> Iterator[Review | Order]:
         if not line.strip():
             continue
         try:
-            entry = _entry(json.loads(line))
-        except (ValueError, TypeError, DatasetError, RecursionError) as error:
+            entry = _entry(parse_json(line))
+        except (ValueError, TypeError, DatasetError) as error:
             torn = number == len(lines)
             why = "it ends in the middle, as after a crash" if torn else str(error)
             dropped.append(f"{path.name}, line {number}: {why}")

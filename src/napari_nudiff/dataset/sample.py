@@ -21,6 +21,7 @@ from napari_nudiff.dataset.images import (
 )
 from napari_nudiff.dataset.pair import Layout, Pair
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.files import parse_json
 
 SCHEMA = 2
 """Of a provenance; in the first, networks were computed operation by operation."""
@@ -122,8 +123,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
         It is damaged, or of something else.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise DatasetError(f"Cannot read {path}: {error}") from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path} is damaged: an object was expected in it.")

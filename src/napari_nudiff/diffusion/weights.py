@@ -19,6 +19,7 @@ from napari_nudiff.diffusion.denoiser import EpsDenoiser, NetworkDenoiser, VDeno
 from napari_nudiff.diffusion.fused import FusedUNet
 from napari_nudiff.diffusion.unet import UNet, UNetConfig
 from napari_nudiff.errors import CheckpointError
+from napari_nudiff.files import parse_json
 
 FORMAT = "nudiff-1"
 # Keys below which trainers save weights, the averaged ones first, and what DataParallel,
@@ -186,7 +187,7 @@ def load_official(path: Path, *, head_channels: int = 64) -> Model:
 
 
 def _parsed_header(text: str) -> Header:
-    values = json.loads(text)
+    values = parse_json(text)
     header = Header(**{**values, "network": UNetConfig.from_dict(values["network"])})
     known = {"role": ("structure", "image"), "parametrisation": ("v", "eps")}
     for key, expected in known.items():

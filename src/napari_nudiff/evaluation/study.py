@@ -37,6 +37,7 @@ from napari_nudiff.evaluation.segmenter import (
     train_segmenter,
 )
 from napari_nudiff.evaluation.statistics import Comparison, compare
+from napari_nudiff.files import parse_json
 from napari_nudiff.nuclei.descriptors import stain_style
 from napari_nudiff.nuclei.layout import relabel_contiguous
 from napari_nudiff.synthesis.appearance import appearance_of_image
@@ -313,7 +314,7 @@ class _Maker:
 
     def _is_kept(self, stem: str, request: SynthesisRequest, labels: Labels | None) -> bool:
         try:  # the JSON is written last
-            stored = json.loads((self._folder / f"{stem}.json").read_text(encoding="utf-8"))
+            stored = parse_json((self._folder / f"{stem}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
         made_by = stored.get("request", {})

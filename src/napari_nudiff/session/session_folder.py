@@ -20,7 +20,7 @@ from napari_nudiff.checkpoints.cache import cache_folder
 from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.dataset.pair_file import EXTENSION, read_about, read_pair, write_pair
 from napari_nudiff.errors import DatasetError
-from napari_nudiff.files import atomic_path, replace_folder
+from napari_nudiff.files import atomic_path, parse_json, replace_folder
 
 SCHEMA = 1
 _ABOUT, _RESULTS, _LAYOUTS = "session.json", "results", "layouts"
@@ -301,7 +301,7 @@ def _write_about(folder: Path, about: dict[str, Any]) -> None:
 def _read_about(folder: Path, damaged: list[str]) -> dict[str, Any]:
     """What is known of a session; results are worth more than it, so it may be damaged."""
     try:
-        about = json.loads((folder / _ABOUT).read_text("utf-8"))
+        about = parse_json((folder / _ABOUT).read_text("utf-8"))
         if not isinstance(about, dict):
             raise ValueError("it holds no object")
     except (OSError, ValueError) as error:

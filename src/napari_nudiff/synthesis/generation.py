@@ -28,6 +28,7 @@ from napari_nudiff.dataset.images import read_layout, write_text
 from napari_nudiff.dataset.pair import Layout, Pair, turned
 from napari_nudiff.dataset.sample import write_sample
 from napari_nudiff.errors import DatasetError, LayoutError, RequestError
+from napari_nudiff.files import parse_json
 from napari_nudiff.nuclei.layout import relabel_contiguous, scatter_nuclei, split_disconnected
 from napari_nudiff.nuclei.perturbation import perturb
 from napari_nudiff.synthesis.device import available_bytes, resolve_device, using_threads
@@ -206,7 +207,7 @@ def plan_in(path: Path) -> GenerationPlan:
         It is damaged, or of a newer version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         kind, schema = content.pop("kind"), content.pop("schema")
         if kind != "nudiff generation plan" or schema not in (1, SCHEMA):
             raise ValueError("it is of another version")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -12,6 +11,7 @@ from typing import Any, Self, TypeVar
 from napari_nudiff.checkpoints import DEFAULT_IMAGE, DEFAULT_STRUCTURE
 from napari_nudiff.diffusion.names import SAMPLER_NAMES
 from napari_nudiff.errors import RequestError
+from napari_nudiff.files import parse_json
 from napari_nudiff.nuclei.descriptors import MIN_SIDE_PX
 from napari_nudiff.synthesis.defaults import GUIDANCE, LAYOUT_STEPS, RENDER_STEPS, SAMPLER
 
@@ -239,7 +239,7 @@ def load_provenance(path: Path) -> dict[str, Any]:
         The file cannot be read or holds no request.
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RequestError(f"Cannot read the request {path}: {error}") from error
     if not isinstance(values, dict) or "request" not in values:

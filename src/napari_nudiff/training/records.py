@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_nudiff.errors import DatasetError
-from napari_nudiff.files import atomic_path
+from napari_nudiff.files import atomic_path, parse_json
 from napari_nudiff.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def read_config(folder: Path) -> TrainConfig:
     """
     path = Path(folder) / CONFIG
     try:
-        return TrainConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return TrainConfig.from_dict(parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise DatasetError(
             f"{folder} holds no training run: {path} cannot be read ({error}). Give the folder "

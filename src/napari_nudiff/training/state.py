@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from napari_nudiff.errors import DatasetError, RequestError
-from napari_nudiff.files import atomic_path
+from napari_nudiff.files import atomic_path, parse_json
 from napari_nudiff.training.config import TrainConfig
 
 STATE = "state.pt"
@@ -49,7 +49,7 @@ def read_state(folder: Path, config: TrainConfig, device: torch.device) -> dict[
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        before = TrainConfig.from_dict(json.loads(state["config"]))
+        before = TrainConfig.from_dict(parse_json(state["config"]))
     except Exception as error:  # torch raises many types for damaged files
         raise DatasetError(
             f"{path} cannot be resumed from ({type(error).__name__}: {str(error)[:200]}). Nothing "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from packaging.version import Version
 from napari_nudiff.dataset.pair import Pair
 from napari_nudiff.dataset.pair_file import EXTENSION, read_pair
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.files import parse_json
 from napari_nudiff.sample_data import LayerData
 from napari_nudiff.ui.class_features import features_of
 
@@ -289,8 +289,8 @@ def _always(path: Path) -> bool:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise DatasetError(f"Cannot read {path}: {error}") from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path} is damaged: an object was expected in it.")

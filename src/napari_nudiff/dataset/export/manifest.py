@@ -15,6 +15,7 @@ import numpy as np
 from napari_nudiff import __version__
 from napari_nudiff.dataset.export.plan import Plan, Row
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.files import parse_json
 
 KIND = "nudiff exported set"
 SCHEMA = 1
@@ -80,8 +81,8 @@ def read_set_index(folder: Path) -> dict[str, Any] | None:
         It is of a newer version.
     """
     try:
-        content = json.loads((Path(folder) / INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = parse_json((Path(folder) / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
     if not isinstance(content, dict) or content.get("kind") != KIND:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from napari_nudiff.dataset.writers import FORMATS
 from napari_nudiff.dataset.writers.member import Format
 from napari_nudiff.dataset.writers.pannuke import windows_in
 from napari_nudiff.errors import DatasetError, NudiffError
+from napari_nudiff.files import parse_json
 from napari_nudiff.work import Progress, Work
 
 
@@ -77,7 +77,7 @@ def provenance_in(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in sorted((Path(folder) / PROVENANCE).glob("*.jsonl")):
         with path.open(encoding="utf-8") as lines:
             for line in lines:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 yield entry["name"], entry["provenance"]
 
 

@@ -26,7 +26,7 @@ from napari_nudiff.dataset.pair import Pair, PairRef
 from napari_nudiff.dataset.writers import FORMATS, PART
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole
 from napari_nudiff.errors import DatasetError
-from napari_nudiff.files import replace_folder
+from napari_nudiff.files import parse_json, replace_folder
 from napari_nudiff.work import Progress, Work
 
 CHECKSUMS, PROVENANCE = "checksums.sha256", "provenance"
@@ -167,7 +167,7 @@ class _Journal:
         whole = text[: text.rfind("\n") + 1]
         if whole != text:  # killed within a line
             self._path.write_text(whole, encoding="utf-8")
-        return [json.loads(line) for line in whole.splitlines()]
+        return [parse_json(line) for line in whole.splitlines()]
 
     def _begin(self, folder: Path, plan: Plan, keep: bool) -> None:
         if keep:

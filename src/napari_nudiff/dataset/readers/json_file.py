@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from napari_nudiff.errors import DatasetError
+from napari_nudiff.files import parse_json
 
 _SNIFFED_BYTES = 1 << 16
 
@@ -29,6 +29,6 @@ def read_json(path: Path) -> Any:
         It is damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        return parse_json(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise DatasetError(f"Cannot read {path.name} as JSON: {error}") from error

@@ -29,6 +29,7 @@ from napari_nudiff.dataset.writers.member import (
     numbered,
     splits_in,
 )
+from napari_nudiff.files import parse_json
 
 _TABLE = "metadata.jsonl"
 _DATA = "data"
@@ -70,7 +71,7 @@ def read_imagefolder(folder: Path) -> Iterator[LabelledImage]:
     names = class_names_in(folder)
     for split, inside in splits_in(folder):
         for line in (inside / _TABLE).read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
+            row = parse_json(line)
             image, labels = (inside / row[key] for key in ("file_name", "labels_file_name"))
             numbers = [int(number) for number in str(row.get("classes", "")).split()]
             load = partial(_load_files, image, labels, numbers, names)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from napari_nudiff.dataset.writers.member import Member
+from napari_nudiff.files import parse_json
 
 KEY = "nudiff"
 """Name of the text chunk of a PNG."""
@@ -123,7 +124,7 @@ def read_mark(path: Path) -> dict[str, Any]:
         with Image.open(path) as image:
             text = str(getattr(image, "text", {}).get(KEY, ""))
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}

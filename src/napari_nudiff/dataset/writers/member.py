@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
+from napari_nudiff.files import parse_json
 
 TRAIN, VAL, TEST = "train", "val", "test"
 SPLITS = (TRAIN, VAL, TEST)
@@ -152,7 +152,7 @@ def class_names_in(folder: Path) -> dict[int, str]:
     Most formats have the numbers only. Empty where there is no index of a set beside the folder.
     """
     try:
-        content = json.loads((folder.parent / "dataset.json").read_text(encoding="utf-8"))
+        content = parse_json((folder.parent / "dataset.json").read_text(encoding="utf-8"))
         return {int(number): str(name) for number, name in content["classes"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -15,6 +15,7 @@ from napari_nudiff.dataset.readers.labelled import LabelledImage
 from napari_nudiff.dataset.readers.pannuke import CHANNELS, find_pannuke
 from napari_nudiff.dataset.writers.member import Member, Shard, Whole, renamed, splits_in
 from napari_nudiff.errors import RequestError
+from napari_nudiff.files import parse_json
 
 PATCH_PX = 256
 _ARRAYS = ("images", "masks", "types")
@@ -48,7 +49,7 @@ def finish_pannuke(folder: Path, whole: Whole) -> None:
     for _, target in splits_in(folder):
         for name in _ARRAYS:
             _join(target, name)
-        names = [n for part in _parts(target, "names") for n in json.loads(part.read_text())]
+        names = [n for part in _parts(target, "names") for n in parse_json(part.read_text())]
         (target / "names.json").write_text(json.dumps(names, indent=0) + "\n")
     about = dict(zip(CHANNELS, _names_by_channel(whole.class_names), strict=True))
     (folder / _CHANNELS).write_text(json.dumps(about, indent=1) + "\n")
@@ -56,10 +57,10 @@ def finish_pannuke(folder: Path, whole: Whole) -> None:
 
 def read_pannuke(folder: Path) -> Iterator[LabelledImage]:
     """List what was written, by the names of the patches."""
-    about = json.loads((folder / _CHANNELS).read_text()) if (folder / _CHANNELS).is_file() else {}
+    about = parse_json((folder / _CHANNELS).read_text()) if (folder / _CHANNELS).is_file() else {}
     classes = {number: name for number, name in enumerate(about.values(), start=1) if name}
     for split, inside in splits_in(folder):
-        names = json.loads((inside / "names.json").read_text())
+        names = parse_json((inside / "names.json").read_text())
         for name, found in zip(names, find_pannuke(Tree.of(inside)), strict=True):
             yield renamed(found, classes, name=name, group=split)
 

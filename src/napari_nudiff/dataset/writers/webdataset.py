@@ -19,6 +19,7 @@ from PIL import Image
 from napari_nudiff.dataset.readers.labelled import LabelledImage, Loaded
 from napari_nudiff.dataset.writers.marked import marked_png
 from napari_nudiff.dataset.writers.member import SPLITS, Member, Shard, class_names_in, numbered
+from napari_nudiff.files import parse_json
 
 _IMAGE, _LABELS, _ABOUT = ".png", ".labels.npy", ".json"
 
@@ -69,7 +70,7 @@ def _about(member: Member) -> dict[str, object]:
 def _load(path: Path, name: str, names: Mapping[int, str]) -> Loaded:
     with tarfile.open(path) as archive:
         image, labels = (io.BytesIO(_part(archive, name + end)) for end in (_IMAGE, _LABELS))
-        numbers = json.loads(_part(archive, name + _ABOUT)).get("classes", ())
+        numbers = parse_json(_part(archive, name + _ABOUT)).get("classes", ())
     loaded = Loaded(np.asarray(Image.open(image)), np.load(labels, allow_pickle=False))
     return numbered(loaded, numbers, names)
 
