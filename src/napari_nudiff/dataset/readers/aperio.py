@@ -62,11 +62,8 @@ def _load(image_path: Path, path: Path) -> Loaded:
         notes += (f"{found.negative} negative regions (not nuclei) left out",)
     if flat := len(found.rings) - len(areal):
         notes += (f"{flat} regions with fewer than {_LEAST_VERTICES} vertices left out",)
-    names = dict(enumerate(sorted({name for name in classes if name}), start=1))
-    numbers = {name: number for number, name in names.items()}
-    types = np.array([0, *(numbers.get(name, 0) for name in classes)])[labels] if names else None
-    um_per_px = found.um_per_px or read_um_per_px(image_path)
-    return Loaded(image, labels, um_per_px, notes, types, names)
+    loaded = Loaded(image, labels, found.um_per_px or read_um_per_px(image_path), notes)
+    return loaded.with_classes({i: name for i, name in enumerate(classes, start=1) if name})
 
 
 class _Regions:

@@ -52,11 +52,8 @@ def _load(image_path: Path, path: Path) -> Loaded:
         return points._replace(image=image, labels=empty, um_per_px=read_um_per_px(image_path))
     nuclei, notes, classes = read_outlines(path)
     labels, lost = draw_nuclei(nuclei, image.shape[:2])
-    names = dict(enumerate(sorted({name for name in classes if name}), start=1))
-    numbers = {name: number for number, name in names.items()}
-    types = np.array([0, *(numbers.get(name, 0) for name in classes)])[labels]
-    um_per_px = read_um_per_px(image_path)
-    return Loaded(image, labels, um_per_px, (*notes, *lost_note(lost)), types, names)
+    loaded = Loaded(image, labels, read_um_per_px(image_path), (*notes, *lost_note(lost)))
+    return loaded.with_classes({i: name for i, name in enumerate(classes, start=1) if name})
 
 
 def read_outlines(path: Path) -> tuple[list[list[Polygon]], list[str], list[str]]:
