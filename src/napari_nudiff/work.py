@@ -6,10 +6,10 @@ knows who watches; `run` does it to its end, and closing the generator cancels i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,15 +58,12 @@ def run(work: Work[T], show: Callable[[Progress], object] | None = None) -> T:
     show : callable, optional
         Called with each `Progress`.
     """
-    with closing(work):  # what it holds is let go of before an error goes on its way
-        while True:
-            try:
-                progress = next(work)
-            except StopIteration as stop:
-                made: T = stop.value
-                return made
+    steps = _Steps(work)
+    with closing(work):  # what it holds is released before an error goes on its way
+        for progress in steps:
             if show is not None:
                 show(progress)
+    return steps.made
 
 
 def part_of(whole: Progress, work: Work[T]) -> Work[T]:
@@ -78,11 +75,20 @@ def part_of(whole: Progress, work: Work[T]) -> Work[T]:
         How far the larger one is meanwhile.
     work : generator
     """
+    steps = _Steps(work)
     with closing(work):
-        while True:
-            try:
-                progress = next(work)
-            except StopIteration as stop:
-                made: T = stop.value
-                return made
+        for progress in steps:
             yield replace(whole, note=progress.note)
+    return steps.made
+
+
+class _Steps(Generic[T]):
+    """The progress of some work, to loop over; after the last, what it made."""
+
+    made: T
+
+    def __init__(self, work: Work[T]) -> None:
+        self._work = work
+
+    def __iter__(self) -> Iterator[Progress]:
+        self.made = yield from self._work
